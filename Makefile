@@ -1,0 +1,44 @@
+# Each target does its own set-up: `make demo` and `make test` work in a fresh clone.
+.PHONY: help venv demo test test-long lint format bench bench-quick lock clean
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+PYTEST_ARGS ?=
+
+venv: ## the program in .venv/bin/meshproxy
+	@scripts/setup.sh venv runtime
+
+demo: ## real traffic, captured, split 90/10 and counted, then 50/50 live
+	@scripts/setup.sh system ip iptables setpriv
+	@venv=$$(scripts/setup.sh venv runtime) && exec "$$venv/bin/meshproxy" demo
+
+test: ## the whole suite; what a machine can't give is skipped with a line that says so
+	@scripts/setup.sh system curl nginx ip iptables nft setpriv
+	@venv=$$(scripts/setup.sh venv dev) && exec "$$venv/bin/python" -m pytest -m "not long" $(PYTEST_ARGS)
+
+test-long: ## the slow tests alone
+	@scripts/setup.sh system curl nginx ip iptables nft setpriv
+	@venv=$$(scripts/setup.sh venv dev) && exec "$$venv/bin/python" -m pytest -m long $(PYTEST_ARGS)
+
+lint: ## ruff and mypy --strict
+	@venv=$$(scripts/setup.sh venv dev) && \
+	"$$venv/bin/ruff" check . && "$$venv/bin/ruff" format --check . && "$$venv/bin/mypy"
+
+format: ## apply ruff's mends and formatting
+	@venv=$$(scripts/setup.sh venv dev) && \
+	"$$venv/bin/ruff" check --fix . ; "$$venv/bin/ruff" format .
+
+bench: ## Envoy, HAProxy, nginx and meshproxy side by side
+	@scripts/setup.sh system wrk nginx haproxy
+	@venv=$$(scripts/setup.sh venv dev) && exec "$$venv/bin/python" -m benchmarks.http1
+
+bench-quick: ## the same in a minute, for before and after a change
+	@scripts/setup.sh system wrk nginx
+	@venv=$$(scripts/setup.sh venv dev) && exec "$$venv/bin/python" -m benchmarks.http1 --quick
+
+lock: ## write the lock files anew from pyproject.toml
+	@venv=$$(scripts/setup.sh venv dev) && scripts/lock.sh "$$venv"
+
+clean: ## remove what the other targets made
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist benchmarks/results
