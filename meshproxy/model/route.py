@@ -1,0 +1,153 @@
+"""Hosts, matches, splits and what is done with a request that matches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from meshproxy.model.origin import BUILT_IN, Origin
+
+
+class MatchKind(Enum):
+    EXACT = "exact"
+    PREFIX = "prefix"
+    REGEX = "regex"
+    PRESENT = "present"
+
+
+@dataclass(frozen=True, slots=True)
+class StringMatch:
+    """How a text must look. ``REGEX`` has to match the whole text, as RE2 does for Istio."""
+
+    kind: MatchKind
+    value: str = ""
+    ignore_case: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderMatch:
+    """``name`` is in lower case. ``invert``: the request must not match."""
+
+    name: str
+    match: StringMatch
+    invert: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RouteMatch:
+    """Everything here must hold. ``None`` and empty mean "not asked".
+
+    ``path`` looks at the path without the query; ``prefix`` is a plain string prefix.
+    """
+
+    path: StringMatch | None = None
+    method: StringMatch | None = None
+    authority: StringMatch | None = None
+    scheme: StringMatch | None = None
+    headers: tuple[HeaderMatch, ...] = ()
+    query: tuple[HeaderMatch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderOps:
+    """Edits of one direction's headers, applied in the order remove, set, add."""
+
+    set: tuple[tuple[str, str], ...] = ()
+    add: tuple[tuple[str, str], ...] = ()
+    remove: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.set or self.add or self.remove)
+
+
+NO_OPS = HeaderOps()
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedCluster:
+    """One destination of a split. A weight of 0 gets nothing, unless it is the only one."""
+
+    cluster: str
+    weight: int = 1
+    request_headers: HeaderOps = NO_OPS
+    response_headers: HeaderOps = NO_OPS
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """``uri`` replaces the matched prefix, or the whole path of an exact or regex match."""
+
+    uri: str | None = None
+    authority: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Send the request on. ``timeout`` 0 means none; it counts from the end of the request."""
+
+    clusters: tuple[WeightedCluster, ...]
+    rewrite: Rewrite | None = None
+    timeout: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Answer with a redirect. ``None`` keeps that part of the request's own URL."""
+
+    uri: str | None = None
+    authority: str | None = None
+    scheme: str | None = None
+    port: int | None = None
+    status: int = 301
+
+
+@dataclass(frozen=True, slots=True)
+class DirectResponse:
+    """Answer from here."""
+
+    status: int
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One rule. The first in declared order whose match holds decides."""
+
+    match: RouteMatch
+    action: Forward | Redirect | DirectResponse
+    name: str = "default"
+    request_headers: HeaderOps = NO_OPS
+    response_headers: HeaderOps = NO_OPS
+    origin: Origin = field(default=BUILT_IN, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualHost:
+    """The rules for some host names.
+
+    ``domains`` are lower case and without port: exact names, ``*.suffix``, or ``*``.
+    """
+
+    name: str
+    domains: tuple[str, ...]
+    routes: tuple[Route, ...]
+    origin: Origin = field(default=BUILT_IN, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RouteConfig:
+    """A table of hosts that a listener refers to by name: ``hosts`` are keys of `Snapshot.hosts`.
+
+    A host that is in no domain goes to the `fallback` of the snapshot's outbound policy.
+    """
+
+    name: str
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TcpRoute:
+    """Where a connection goes that is not HTTP, or is not to be read as HTTP."""
+
+    clusters: tuple[WeightedCluster, ...]
+    origin: Origin = field(default=BUILT_IN, compare=False)

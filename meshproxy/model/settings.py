@@ -1,0 +1,40 @@
+"""The sidecar's own knobs: the kind `Settings` (meshproxy.dev/v1alpha1), each with its default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every bound that a peer could otherwise grow, and every time that is waited.
+
+    Sizes are bytes, times are seconds. The comment names the precedent for the number.
+    """
+
+    max_request_headers_bytes: int = 60 * 1024  # Envoy: max_request_headers_kb
+    max_request_headers: int = 100  # Envoy: max_headers_count
+    max_response_headers_bytes: int = 80 * 1024  # Envoy: HTTP/1 response header limit
+    max_response_headers: int = 100  # Envoy
+    max_connections: int = 0  # downstream connections of all workers together; 0: no limit
+    max_pipelined_bytes: int = 256 * 1024  # read ahead of the request being answered
+    max_idle_upstream: int = 1024  # idle upstream connections kept, per endpoint and worker
+    max_h2_streams: int = 1024  # Envoy: concurrent streams of one downstream connection
+    buffer_bytes: int = 256 * 1024  # per connection and direction before the sender is stopped
+    max_hosts_remembered: int = 1024  # spellings of Host whose routing is remembered, per worker
+    max_series: int = 10_000  # label sets per worker; the rest is counted as "other"
+    header_timeout: float = 60.0  # Envoy EDGE profile: request_headers_timeout
+    downstream_idle_timeout: float = 3600.0  # Envoy: common_http_protocol_options.idle_timeout
+    upstream_idle_timeout: float = 3600.0  # Istio: DestinationRule idleTimeout
+    app_idle_timeout: float = 3.0  # towards the local app; Linkerd's figure, under common servers'
+    tcp_idle_timeout: float = 3600.0  # Envoy: tcp_proxy idle_timeout
+    connect_timeout: float = 10.0  # Istio: MeshConfig.connectTimeout
+    detect_timeout: float = 0.1  # a silent client on an undeclared port gets its upstream dialled
+    detect_limit: float = 5.0  # after that the bytes there are decide
+    linger: float = 1.0  # Envoy: delayed_close_timeout
+    worker_timeout: float = 10.0  # a worker that has not run for so long is replaced
+    access_log_flush: float = 1.0  # Envoy: file flush interval
+    access_log_buffer_bytes: int = 8 * 1024 * 1024  # waiting for a slow sink
+
+
+DEFAULTS = Settings()

@@ -1,0 +1,83 @@
+"""One whole configuration: what `translate` makes, what workers are sent by parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from meshproxy.model.cluster import Cluster
+from meshproxy.model.listener import Listener
+from meshproxy.model.route import RouteConfig, VirtualHost
+from meshproxy.model.settings import DEFAULTS, Settings
+from meshproxy.model.telemetry import AccessLog
+from meshproxy.model.workload import UNKNOWN, Workload
+
+
+class PartKey(NamedTuple):
+    """Names a part: the snapshot's field it stands in, and its name there."""
+
+    field: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything a sidecar was configured to do.
+
+    ``hosts`` are keyed ``ROUTE_CONFIG/HOST``. ``peers`` knows the workloads of the mesh by IP, so
+    that a caller without a certificate can still be named in metrics. ``outbound_allow_any``: what
+    no route knows is passed through (else refused).
+    """
+
+    workload: Workload = UNKNOWN
+    listeners: Mapping[str, Listener] = field(default_factory=dict)
+    route_configs: Mapping[str, RouteConfig] = field(default_factory=dict)
+    hosts: Mapping[str, VirtualHost] = field(default_factory=dict)
+    clusters: Mapping[str, Cluster] = field(default_factory=dict)
+    peers: Mapping[str, Workload] = field(default_factory=dict)
+    access_logs: tuple[AccessLog, ...] = ()
+    settings: Settings = DEFAULTS
+    outbound_allow_any: bool = True
+
+    def parts(self) -> dict[PartKey, Any]:
+        """The snapshot cut into the pieces that are compared and sent one by one."""
+        found: dict[PartKey, Any] = {}
+        for table in TABLES:
+            for name, value in getattr(self, table).items():
+                found[PartKey(table, name)] = value
+        for single in SINGLES:
+            found[PartKey(single, "")] = getattr(self, single)
+        return found
+
+
+TABLES = ("listeners", "route_configs", "hosts", "clusters", "peers")
+SINGLES = ("workload", "access_logs", "settings", "outbound_allow_any")
+
+
+class Change(NamedTuple):
+    """What turns one set of parts into the next."""
+
+    changed: dict[PartKey, Any]
+    removed: tuple[PartKey, ...]
+
+
+def diff(old: Mapping[PartKey, Any], new: Mapping[PartKey, Any]) -> Change:
+    """Parts of ``new`` that differ from ``old``, and keys of ``old`` that are gone."""
+    changed = {
+        key: part
+        for key, part in new.items()
+        if key not in old or (old[key] is not part and old[key] != part)
+    }
+    return Change(changed, tuple(key for key in old if key not in new))
+
+
+def assemble(parts: Mapping[PartKey, Any]) -> Snapshot:
+    """The inverse of `Snapshot.parts`."""
+    values: dict[str, Any] = {table: {} for table in TABLES}
+    for key, part in parts.items():
+        if key.field in values:
+            values[key.field][key.name] = part
+        else:
+            values[key.field] = part
+    return Snapshot(**values)

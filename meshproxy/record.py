@@ -1,0 +1,132 @@
+"""What is known of one request or one TCP connection, filled in as it flows.
+
+One is made at the start and handed forward; every room writes what it decides. It is read once, at
+the end, by metrics and the access log, and later by `explain`, which rebuilds the reasons from it
+by running the reference functions on the configuration: so it keeps *which* rule, draw, endpoint
+and attempt, never text that was formatted for the case that somebody asks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from meshproxy.base.addr import Address
+from meshproxy.base.errors import Kind
+from meshproxy.model.workload import UNKNOWN, Workload
+
+if TYPE_CHECKING:
+    from meshproxy.wire.heads import RequestHead, ResponseHead
+
+NO_ADDRESS = Address("", 0)
+
+
+class Peer:
+    """A workload on the other end, compared by identity: it is part of every metric's key, and
+    hashing a workload by its fields costs ten times as much."""
+
+    __slots__ = ("workload",)
+
+    def __init__(self, workload: Workload) -> None:
+        self.workload = workload
+
+    def __repr__(self) -> str:
+        return f"Peer({self.workload.namespace}/{self.workload.name})"
+
+
+UNKNOWN_PEER = Peer(UNKNOWN)
+
+
+class Attempt(NamedTuple):
+    """One try to get an answer. ``cause`` None: it was answered."""
+
+    endpoint: Address
+    reused: bool
+    cause: Kind | None
+
+
+class Record:
+    """Times are monotonic seconds, ``wall`` seconds since the epoch, sizes bytes on the wire."""
+
+    __slots__ = (
+        "answered",
+        "attempts",
+        "body_in",
+        "body_out",
+        "chain",
+        "client",
+        "cluster",
+        "code",
+        "destination",
+        "details",
+        "draw",
+        "duration_ms",
+        "endpoint",
+        "flags",
+        "generation",
+        "grpc_status",
+        "local",
+        "path",
+        "peer",
+        "protocol",
+        "request",
+        "response",
+        "reused",
+        "route",
+        "start",
+        "taken",
+        "termination",
+        "transport_failure",
+        "upstream",
+        "upstream_local",
+        "wall",
+        "wire_in",
+        "wire_out",
+    )
+
+    def __init__(self, start: float, wall: float, client: Address, local: Address) -> None:
+        self.start = start
+        self.wall = wall
+        self.client = client
+        self.local = local  # where the client was going: the original destination
+        self.peer = UNKNOWN_PEER  # inbound: the caller; outbound: the endpoint's workload
+        # Decisions.
+        self.generation = 0
+        self.chain: Any = None
+        self.route: Any = None
+        self.destination: Any = None
+        self.draw = -1.0  # of the weighted split; -1: there was nothing to draw
+        self.cluster: Any = None
+        self.endpoint: Any = None
+        self.attempts: list[Attempt] | None = None  # only those before the last one
+        self.reused = False
+        # What was asked and answered.
+        self.protocol = ""
+        self.request: RequestHead | None = None
+        self.response: ResponseHead | None = None
+        self.path = b""  # as asked; request.path may have been rewritten
+        self.code = 0
+        self.flags = ""
+        self.details = ""
+        self.termination = ""
+        self.transport_failure = ""
+        self.upstream: Address = NO_ADDRESS
+        self.upstream_local: Address = NO_ADDRESS
+        # Sizes and times.
+        self.body_in = 0
+        self.body_out = 0
+        self.wire_in = 0
+        self.wire_out = 0
+        self.grpc_status = -1  # -1: not gRPC
+        self.duration_ms = 0  # set once, at the end
+        self.answered = 0.0  # when the answer's head came
+        self.taken = 0.0  # when the request's last byte was in
+
+    def failed_attempt(self, endpoint: Address, reused: bool, cause: Kind) -> None:
+        """Keep an attempt that is followed by another one."""
+        if self.attempts is None:
+            self.attempts = []
+        self.attempts.append(Attempt(endpoint, reused, cause))
+
+    @property
+    def attempt_count(self) -> int:
+        return 1 + len(self.attempts or ())
