@@ -1,0 +1,25 @@
+"""What a codec raises: the peer broke the rules, or asked for more than a bound allows."""
+
+from __future__ import annotations
+
+
+class WireError(Exception):
+    """The bytes can't be understood, or must not be.
+
+    ``status`` is what the sender of a bad *request* is answered with; ``reason`` is one sentence
+    that holds no byte of the input (it is sent back and logged). ``details`` continues Envoy's
+    ``http1.`` response code details.
+    """
+
+    def __init__(self, reason: str, status: int = 400, details: str = "codec_error") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+        self.details = details
+
+
+class TooLarge(WireError):
+    """A head or a trailer section is larger than its bound."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, 431, "headers_too_large")

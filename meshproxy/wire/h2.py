@@ -1,0 +1,218 @@
+"""What an HTTP/2 codec is: bytes and calls in, events and bytes out (RFC 9113).
+
+A codec belongs to one connection and knows its frames, header compression, stream states and
+windows. Whoever holds it writes what `take` returns to the transport. Headers are lists of byte
+pairs, pseudo-headers first.
+
+    for event in codec.receive(data): ...
+    codec.send_headers(stream_id, headers, end=False)
+    transport.write(codec.take())
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+from meshproxy.wire.errors import WireError
+from meshproxy.wire.framing import TOKEN, check_authority, content_length
+from meshproxy.wire.heads import (
+    CHUNKED,
+    HTTP2,
+    Headers,
+    RequestHead,
+    ResponseHead,
+    index,
+    without,
+)
+
+
+class Code(Enum):
+    """Error codes (RFC 9113 section 7)."""
+
+    NO_ERROR = 0
+    PROTOCOL_ERROR = 1
+    INTERNAL_ERROR = 2
+    REFUSED_STREAM = 7
+    CANCEL = 8
+    ENHANCE_YOUR_CALM = 11
+
+
+class HeadersCame(NamedTuple):
+    """A request, an answer, or an interim answer; ``end``: nothing follows."""
+
+    stream_id: int
+    headers: Headers
+    end: bool
+
+
+class DataCame(NamedTuple):
+    """``counted``: bytes that the windows shrank by, padding included; see `Codec.consumed`."""
+
+    stream_id: int
+    data: bytes
+    counted: int
+
+
+class StreamEnded(NamedTuple):
+    stream_id: int
+    trailers: Headers
+
+
+class StreamReset(NamedTuple):
+    stream_id: int
+    code: int
+
+
+class WindowOpened(NamedTuple):
+    """``stream_id`` 0: the connection's window, or all windows at once."""
+
+    stream_id: int
+
+
+class GoAwayCame(NamedTuple):
+    """Streams above ``last_id`` were not and will not be looked at."""
+
+    last_id: int
+    code: int
+
+
+Event = HeadersCame | DataCame | StreamEnded | StreamReset | WindowOpened | GoAwayCame
+
+
+class Codec(Protocol):
+    """One HTTP/2 connection. ``receive`` raises ``WireError`` when the connection is broken; what
+    `take` then returns (a GOAWAY) should still be sent."""
+
+    def start(self) -> None:
+        """Send our preface or settings."""
+        ...
+
+    def receive(self, data: bytes) -> list[Event]: ...
+
+    def take(self) -> bytes: ...
+
+    def new_stream(self) -> int:
+        """The id for our next request."""
+        ...
+
+    def send_headers(self, stream_id: int, headers: Headers, end: bool) -> None: ...
+
+    def window(self, stream_id: int) -> int:
+        """How many bytes of data may be sent now."""
+        ...
+
+    def send_data(self, stream_id: int, data: bytes, end: bool) -> None:
+        """``data`` must fit the window; it is cut into frames."""
+        ...
+
+    def send_trailers(self, stream_id: int, trailers: Headers) -> None: ...
+
+    def consumed(self, stream_id: int, counted: int) -> None:
+        """Data has been passed on: open the windows by so much."""
+        ...
+
+    def reset(self, stream_id: int, code: Code) -> None: ...
+
+    def go_away(self, last_id: int) -> None:
+        """Tell the peer to open no stream above ``last_id``; open ones go on."""
+        ...
+
+    def last_stream(self) -> int:
+        """The highest stream that the peer has opened."""
+        ...
+
+    def max_streams(self) -> int:
+        """How many streams the peer lets us have open."""
+        ...
+
+
+ALL_STREAMS = 2**31 - 1  # RFC 9113 6.8: a GOAWAY that only says that there will be another
+
+_PATH = re.compile(rb"[\x21-\x7e]+")
+_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
+_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+
+
+def request_head(headers: Headers, end: bool, max_fields: int) -> RequestHead:
+    """A request from its header block.
+
+    Raises ``WireError`` for everything that HTTP/1 could not carry on without becoming another
+    request: the codec knows frames, what may stand in a request line is decided here.
+    """
+    pseudo, fields = _split(headers, max_fields)
+    method, path = pseudo.get(b":method", b""), pseudo.get(b":path", b"")
+    if not TOKEN.fullmatch(method):
+        raise WireError("the :method is not a token")
+    if method == b"CONNECT":
+        raise WireError("CONNECT over HTTP/2 is not supported", 501)
+    if not (path[:1] == b"/" and _PATH.fullmatch(path)) and (method, path) != (b"OPTIONS", b"*"):
+        raise WireError("the :path is not a path")
+    if pseudo.get(b":scheme") not in (b"http", b"https"):
+        raise WireError("the :scheme is neither http nor https")
+    authority = pseudo.get(b":authority")
+    if authority is not None:
+        # RFC 9113 8.3.1: Host must not say anything else, and is left out on the way on.
+        fields = without(fields, {b"host"})
+    head = RequestHead(method, path, b"", HTTP2, fields, index(fields))
+    head.authority = head.fields.get(b"host", b"") if authority is None else authority
+    check_authority(head.authority)
+    head.scheme = pseudo[b":scheme"]
+    head.wire_bytes = _size(headers)
+    head.length = _length(head.fields, end)
+    return head
+
+
+def response_head(headers: Headers, end: bool, method: bytes, max_fields: int) -> ResponseHead:
+    """An answer from its header block."""
+    pseudo, fields = _split(headers, max_fields)
+    status = pseudo.get(b":status", b"")
+    if len(status) != 3 or not status.isdigit() or not 100 <= int(status) <= 599:
+        raise WireError("the :status is not a status code")
+    head = ResponseHead(int(status), fields, index(fields), HTTP2)
+    head.wire_bytes = _size(headers)
+    head.length = 0 if end or method == b"HEAD" else _length(head.fields, end)
+    return head
+
+
+def check_trailers(trailers: Headers, max_fields: int) -> Headers:
+    """Trailers that may be passed on; ``WireError`` for others."""
+    pseudo, fields = _split(trailers, max_fields)
+    if pseudo:
+        raise WireError("a pseudo-header in trailers")
+    return fields
+
+
+def _split(headers: Headers, max_fields: int) -> tuple[dict[bytes, bytes], Headers]:
+    pseudo: dict[bytes, bytes] = {}
+    fields: Headers = []
+    for name, value in headers:
+        if not _VALUE.fullmatch(value):
+            # RFC 9113 8.2.1; a line break would end a line of HTTP/1.
+            raise WireError("a control character in a header")
+        if name[:1] == b":":
+            if name in pseudo or fields:
+                raise WireError("a pseudo-header twice, or after other headers")
+            pseudo[name] = value
+        elif not _NAME.fullmatch(name):
+            raise WireError("a header's name is not a token in lower case")
+        else:
+            fields.append((name, value))
+    if len(fields) > max_fields:
+        raise WireError(f"more than {max_fields} headers", 431, "too_many_headers")
+    return pseudo, fields
+
+
+def _length(fields: dict[bytes, bytes], end: bool) -> int:
+    declared = content_length(fields[b"content-length"]) if b"content-length" in fields else None
+    if end:
+        if declared:
+            raise WireError("a Content-Length and no body")
+        return 0
+    # Zero bytes may still be followed by an empty frame that ends the stream, or by trailers.
+    return declared or CHUNKED
+
+
+def _size(headers: Headers) -> int:
+    return sum(len(name) + len(value) + 4 for name, value in headers)

@@ -1,0 +1,160 @@
+"""The reference HTTP/2 codec: the `h2` library behind our interface."""
+
+from __future__ import annotations
+
+import contextlib
+
+import h2.config
+import h2.connection
+import h2.errors
+import h2.events
+import h2.exceptions
+import h2.settings
+import hyperframe.frame
+
+from meshproxy.wire.errors import WireError
+from meshproxy.wire.h2 import (
+    Code,
+    DataCame,
+    Event,
+    GoAwayCame,
+    HeadersCame,
+    StreamEnded,
+    StreamReset,
+    WindowOpened,
+)
+from meshproxy.wire.heads import Headers
+
+_CONNECTION_WINDOW = 1024 * 1024
+
+# The peer's reset may have been read in one go with what is answered now; its event comes next.
+_RESET_MEANWHILE = contextlib.suppress(h2.exceptions.StreamClosedError)
+
+
+class _Connection(h2.connection.H2Connection):
+    """The library ends a connection with the peer's GOAWAY and drops what was to be sent; RFC 9113
+    6.8 lets the streams up to its last one finish."""
+
+    def _receive_goaway_frame(
+        self, frame: hyperframe.frame.GoAwayFrame
+    ) -> tuple[list[hyperframe.frame.Frame], list[h2.events.Event]]:
+        event = h2.events.ConnectionTerminated()
+        event.error_code = frame.error_code
+        event.last_stream_id = frame.last_stream_id
+        return [], [event]
+
+
+class ReferenceCodec:
+    """See `meshproxy.wire.h2.Codec`."""
+
+    def __init__(self, client: bool, max_streams: int, window: int, max_header_bytes: int) -> None:
+        self._conn = _Connection(
+            h2.config.H2Configuration(client_side=client, header_encoding=None)
+        )
+        codes = h2.settings.SettingCodes
+        values: dict[h2.settings.SettingCodes, int] = {
+            codes.MAX_CONCURRENT_STREAMS: max_streams,
+            codes.INITIAL_WINDOW_SIZE: window,
+            codes.MAX_HEADER_LIST_SIZE: max_header_bytes,
+        }
+        if client:
+            values[codes.ENABLE_PUSH] = 0
+        # Not by `update`: that counts only once the peer has acknowledged it, and is never sent.
+        self._conn.local_settings = h2.settings.Settings(client, values)
+        self._conn.decoder.max_header_list_size = max_header_bytes
+        self._farewell = b""
+        self._told: set[int] = set()  # streams whose end was part of an event already
+
+    def start(self) -> None:
+        self._conn.initiate_connection()
+        self._conn.increment_flow_control_window(_CONNECTION_WINDOW - 65_535)
+
+    def receive(self, data: bytes) -> list[Event]:
+        try:
+            events = self._conn.receive_data(data)
+        except h2.exceptions.ProtocolError as error:
+            raise WireError(
+                f"HTTP/2: {type(error).__name__}", details="http2.codec_error"
+            ) from None
+        return [event for raw in events for event in self._translate(raw)]
+
+    def _translate(self, event: h2.events.Event) -> list[Event]:
+        match event:
+            case (
+                h2.events.RequestReceived()
+                | h2.events.ResponseReceived()
+                | h2.events.InformationalResponseReceived()
+            ):
+                end = getattr(event, "stream_ended", None) is not None
+                if end:
+                    self._told.add(event.stream_id)
+                return [HeadersCame(event.stream_id, _pairs(event.headers), end)]
+            case h2.events.DataReceived():
+                return [DataCame(event.stream_id, event.data, event.flow_controlled_length)]
+            case h2.events.TrailersReceived():
+                self._told.add(event.stream_id)
+                return [StreamEnded(event.stream_id, _pairs(event.headers))]
+            case h2.events.StreamEnded():
+                if event.stream_id not in self._told:
+                    return [StreamEnded(event.stream_id, [])]
+                self._told.discard(event.stream_id)
+                return []
+            case h2.events.StreamReset():
+                return [StreamReset(event.stream_id, int(event.error_code or 0))]
+            case h2.events.WindowUpdated():
+                return [WindowOpened(event.stream_id)]
+            case h2.events.RemoteSettingsChanged():
+                return [WindowOpened(0)]
+            case h2.events.ConnectionTerminated():
+                return [GoAwayCame(event.last_stream_id or 0, int(event.error_code or 0))]
+            case _:
+                return []
+
+    def take(self) -> bytes:
+        farewell, self._farewell = self._farewell, b""
+        return self._conn.data_to_send() + farewell
+
+    def new_stream(self) -> int:
+        return self._conn.get_next_available_stream_id()
+
+    def send_headers(self, stream_id: int, headers: Headers, end: bool) -> None:
+        with _RESET_MEANWHILE:
+            self._conn.send_headers(stream_id, headers, end_stream=end)
+
+    def window(self, stream_id: int) -> int:
+        return self._conn.local_flow_control_window(stream_id)
+
+    def send_data(self, stream_id: int, data: bytes, end: bool) -> None:
+        size = self._conn.max_outbound_frame_size
+        with _RESET_MEANWHILE:
+            while len(data) > size:
+                self._conn.send_data(stream_id, data[:size])
+                data = data[size:]
+            self._conn.send_data(stream_id, data, end_stream=end)
+
+    def send_trailers(self, stream_id: int, trailers: Headers) -> None:
+        with _RESET_MEANWHILE:
+            self._conn.send_headers(stream_id, trailers, end_stream=True)
+
+    def consumed(self, stream_id: int, counted: int) -> None:
+        with _RESET_MEANWHILE:  # the connection's window is opened all the same
+            self._conn.acknowledge_received_data(counted, stream_id)
+
+    def reset(self, stream_id: int, code: Code) -> None:
+        with contextlib.suppress(h2.exceptions.ProtocolError):  # it has ended meanwhile
+            self._conn.reset_stream(stream_id, code.value)
+
+    def go_away(self, last_id: int) -> None:
+        # The library's own way ends the connection at once; streams in flight are to go on.
+        frame = hyperframe.frame.GoAwayFrame(0, last_stream_id=last_id, error_code=0)
+        self._farewell += frame.serialize()
+
+    def last_stream(self) -> int:
+        return self._conn.highest_inbound_stream_id
+
+    def max_streams(self) -> int:
+        return min(self._conn.remote_settings.max_concurrent_streams, 1 << 20)
+
+
+def _pairs(headers: object) -> Headers:
+    return [(bytes(name), bytes(value)) for name, value in headers]  # type: ignore[attr-defined]
