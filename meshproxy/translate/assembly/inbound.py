@@ -1,0 +1,178 @@
+"""The listener for what calls the app.
+
+Istio `pilot/pkg/networking/core/listener_inbound.go`: a chain for each port that a service has on
+this workload, or, where a Sidecar lists ingress listeners, for those instead; one for each further
+port that a PeerAuthentication names; and one for all the rest, passed on as it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from meshproxy.base.addr import ServerAddr
+from meshproxy.model.cluster import NO_SERVICE, Balance, Cluster, ClusterKind, Endpoint
+from meshproxy.model.cluster import Service as ServiceName
+from meshproxy.model.listener import Application, Direction, FilterChain, Listener
+from meshproxy.model.origin import Origin
+from meshproxy.model.route import TcpRoute, WeightedCluster
+from meshproxy.model.workload import Workload
+from meshproxy.translate.assembly.clusters import SOURCE_V4, SOURCE_V6, Defaults
+from meshproxy.translate.assembly.names import (
+    INBOUND_PASSTHROUGH,
+    VIRTUAL_INBOUND,
+    inbound_cluster,
+)
+from meshproxy.translate.assembly.services import MeshService
+from meshproxy.translate.kinds.sidecar import Ingress
+from meshproxy.translate.protocol import Protocol
+
+_WILDCARDS = ("0.0.0.0", "::")
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What holds at the door: texts as in `FilterChain`; ``ports`` are exceptions to ``strict``."""
+
+    deny: str = ""
+    strict: str = ""
+    ports: Mapping[int, str] | None = None
+
+    def on(self, chain: FilterChain) -> FilterChain:
+        strict = self.strict
+        if self.ports is not None:
+            strict = self.ports.get(chain.port, strict)
+        if not self.deny and not strict:
+            return chain
+        return replace(chain, deny=self.deny, refuse_plaintext=strict or chain.refuse_plaintext)
+
+
+@dataclass(frozen=True, slots=True)
+class InboundPort:
+    """A port of this workload and what is known of it."""
+
+    number: int
+    protocol: Protocol
+    service: ServiceName
+    origin: Origin
+    endpoint: tuple[str, int] | None = None
+    refusal: str = ""
+    refuse_plaintext: str = ""
+
+
+def service_ports(services: Iterable[MeshService], addresses: Iterable[str]) -> list[InboundPort]:
+    """Ports that services have on this workload: the first service to name a port is its own."""
+    own = set(addresses)
+    found: dict[int, InboundPort] = {}
+    for service in sorted(services, key=lambda each: each.age):
+        for port in service.ports:
+            for endpoint in service.endpoints.get(port.number, ()):
+                if endpoint.address.ip in own:
+                    target = endpoint.address.port
+                    found.setdefault(
+                        target, InboundPort(target, port.protocol, service.name, service.origin)
+                    )
+    return list(found.values())
+
+
+def ingress_port(ingress: Ingress, known: list[InboundPort], origin: Origin) -> InboundPort:
+    """An ingress listener; metrics still name the service that has the port, or the only one."""
+    number = ingress.port.number
+    services = {port.service for port in known if port.number == number} or {
+        port.service for port in known
+    }
+    service = services.pop() if len(services) == 1 else NO_SERVICE
+    refusal = plaintext = ""
+    if ingress.unix:
+        refusal = f"defaultEndpoint {ingress.unix}: unix sockets are not implemented in this build"
+    elif ingress.tls:
+        refusal = f"ingress tls {ingress.tls} is not implemented in this build"
+        plaintext = f"the Sidecar's ingress ends TLS ({ingress.tls}) on port {number}"
+    elif not ingress.captured and ingress.endpoint is None:
+        refusal = f"the ingress port {number} is not captured and has no defaultEndpoint"
+    protocol = ingress.port.protocol
+    return InboundPort(number, protocol, service, origin, ingress.endpoint, refusal, plaintext)
+
+
+def port_cluster(
+    port: InboundPort, address: str, defaults: Defaults, captured: bool, own: Workload
+) -> Cluster:
+    """The app's own port. ``address`` is this workload's.
+
+    Where an endpoint is given, that is dialled, and a wildcard address means the workload's own.
+    """
+    cluster = Cluster(
+        inbound_cluster(port.number),
+        ClusterKind.ORIGINAL_DST,
+        balance=Balance.PASSTHROUGH,
+        http=port.protocol.upstream,
+        service=port.service,
+        connect_timeout=defaults.connect_timeout,
+        idle_timeout=defaults.app_idle,
+        refusal=port.refusal,
+        origin=port.origin,
+    )
+    if port.endpoint is None:
+        return replace(cluster, source_v4=SOURCE_V4, source_v6=SOURCE_V6) if captured else cluster
+    ip, number = port.endpoint
+    loopback = ip not in _WILDCARDS
+    target = ServerAddr(ip if loopback else address or "127.0.0.1", number)
+    cluster = replace(
+        cluster,
+        kind=ClusterKind.STATIC,
+        balance=Balance.ROUND_ROBIN,
+        endpoints=(Endpoint(target, 1, own),),
+    )
+    if loopback or not captured:
+        return cluster
+    # The workload's own address would be redirected to the sidecar again.
+    return replace(cluster, source_v4=SOURCE_V4, source_v6=SOURCE_V6)
+
+
+def port_chain(port: InboundPort, guard: Guard, captured: bool) -> FilterChain:
+    """All HTTP, and all connections, to the app's port."""
+    cluster = WeightedCluster(inbound_cluster(port.number))
+    chain = FilterChain(
+        f"0.0.0.0_{port.number}",
+        port.protocol.application,
+        port.number if captured else 0,
+        tcp=TcpRoute((cluster,), port.origin),
+        refuse_plaintext=port.refuse_plaintext,
+        origin=port.origin,
+    )
+    if captured:
+        return guard.on(chain)
+    return replace(guard.on(replace(chain, port=port.number)), port=0)
+
+
+def captured_listener(
+    ports: Iterable[InboundPort], guard: Guard, port: int, bind: tuple[str, ...]
+) -> Listener:
+    chains = [port_chain(each, guard, captured=True) for each in ports]
+    taken = {chain.port for chain in chains}
+    passed = TcpRoute((WeightedCluster(INBOUND_PASSTHROUGH),))
+    rest = FilterChain(VIRTUAL_INBOUND, Application.DETECT, tcp=passed)
+    chains += [
+        guard.on(replace(rest, name=f"{VIRTUAL_INBOUND}_{number}", port=number))
+        for number in sorted(set(guard.ports or ()) - taken)
+    ]
+    chains.append(guard.on(rest))
+    return Listener(VIRTUAL_INBOUND, Direction.INBOUND, True, port, bind, tuple(chains))
+
+
+def transparently(listeners: dict[str, Listener]) -> dict[str, Listener]:
+    """The same with TPROXY as the rules that capture."""
+    return {
+        name: replace(listener, transparent=True) if name == VIRTUAL_INBOUND else listener
+        for name, listener in listeners.items()
+    }
+
+
+def from_the_caller(clusters: dict[str, Cluster]) -> dict[str, Cluster]:
+    """The same with the app dialled from its caller's address, not from 127.0.0.6."""
+    return {
+        name: replace(cluster, source_v4="", source_v6="", keep_source=True)
+        if cluster.source_v4 == SOURCE_V4 and cluster.kind is ClusterKind.ORIGINAL_DST
+        else cluster
+        for name, cluster in clusters.items()
+    }

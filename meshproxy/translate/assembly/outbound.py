@@ -1,0 +1,157 @@
+"""Listeners for what the app calls.
+
+Istio `pilot/pkg/networking/core/listener.go`, folded into one listener: where Istio opens a virtual
+listener for an address and port, there is a filter chain here. HTTP services of one port share the
+chain of that port, because Host tells them apart; TCP services have a chain by address each; where
+a port does not say what it carries, both are at hand for the address. The most exact chain wins, so
+a TCP service and HTTP services can have the same port.
+"""
+
+from __future__ import annotations
+
+from meshproxy.model.listener import Application, Direction, FilterChain, Listener
+from meshproxy.model.route import RouteConfig, TcpRoute, VirtualHost, WeightedCluster
+from meshproxy.translate.assembly.memo import Memo
+from meshproxy.translate.assembly.names import BLACK_HOLE, PASSTHROUGH, VIRTUAL_OUTBOUND
+from meshproxy.translate.assembly.remarks import Remarks
+from meshproxy.translate.assembly.scope import ListenerScope
+from meshproxy.translate.assembly.services import MeshService
+from meshproxy.translate.assembly.tcp_routes import TcpBuilder
+from meshproxy.translate.assembly.virtual_hosts import HostBuilder
+from meshproxy.translate.kinds.service import ServicePort
+from meshproxy.translate.protocol import Protocol
+
+
+class Routing:
+    """Route tables as they are made; listeners refer to them by name."""
+
+    def __init__(self) -> None:
+        self.configs: dict[str, RouteConfig] = {}
+        self.hosts: dict[str, VirtualHost] = {}
+
+    def add(self, name: str, hosts: dict[str, VirtualHost]) -> str:
+        self.configs[name] = RouteConfig(name, tuple(hosts))
+        self.hosts.update(hosts)
+        return name
+
+    def free_name(self, port: int, bind: str) -> str:
+        """A port's own name, or with its address where another listener has that already."""
+        name = str(port)
+        return name if name not in self.configs else f"{bind}_{port}"
+
+
+class OutboundBuilder:
+    """Chains of one egress listener's services."""
+
+    def __init__(
+        self,
+        scope: ListenerScope,
+        hosts: HostBuilder,
+        tcp: TcpBuilder,
+        routing: Routing,
+        fallback: TcpRoute,
+        remarks: Remarks,
+        memo: Memo,
+    ) -> None:
+        self._scope = scope
+        self._hosts = hosts
+        self._tcp = tcp
+        self._routing = routing
+        self._fallback = fallback
+        self._remarks = remarks
+        self._memo = memo
+
+    def chains(self, taken: frozenset[int]) -> list[FilterChain]:
+        """Chains by address first, then by port. ``taken`` are ports of other listeners."""
+        exact: list[FilterChain] = []
+        ports: dict[int, list[tuple[MeshService, ServicePort]]] = {}
+        only = self._scope.egress.port
+        for service in self._scope.services.values():
+            for port in service.ports:
+                if port.number in taken or (only and only.number != port.number):
+                    continue
+                ips = addresses(service, port)
+                if port.protocol.application is not Application.HTTP and ips:
+                    exact.append(self._address_chain(service, port, ips))
+                elif port.protocol.application is Application.HTTP or not service.headless:
+                    ports.setdefault(port.number, []).append((service, port))
+        return exact + [self._port_chain(number, ports[number]) for number in sorted(ports)]
+
+    def _port_chain(
+        self, number: int, services: list[tuple[MeshService, ServicePort]]
+    ) -> FilterChain:
+        """HTTP services, and others whose address is not known, share all addresses of a port.
+
+        What on an HTTP port is not HTTP goes where unknown connections go.
+        """
+        config, tcp, application = "", self._fallback, Application.TCP
+        others = [
+            service
+            for service, port in services
+            if port.protocol.application is not Application.HTTP
+        ]
+        if any(port.protocol.application is not Application.TCP for _, port in services):
+            config = str(number)
+            application = Application.DETECT if others else Application.HTTP
+            if config not in self._routing.configs:
+                self._routing.add(config, self._hosts.hosts(config, number))
+        if others:
+            tcp = self._tcp.route(others[0], number)
+            self._remark_hidden(others, number)
+        bind = self._scope.egress.bind
+        ips = (bind,) if bind else ()
+        return FilterChain(f"0.0.0.0_{number}", application, number, ips, config, tcp)
+
+    def _remark_hidden(self, services: list[MeshService], number: int) -> None:
+        first, *hidden = services
+        for service in hidden:
+            self._remarks.service(
+                service,
+                number,
+                f"connections can't be told from those to {first.host}, which has the same port",
+                "give the service its clusterIP, or declare the port's protocol as http",
+            )
+
+    def _address_chain(
+        self, service: MeshService, port: ServicePort, ips: tuple[str, ...]
+    ) -> FilterChain:
+        route = self._tcp.route(service, port.number)
+        config = ""
+        if port.protocol is Protocol.UNDECLARED:
+            config = f"{service.host}:{port.number}"
+            host = self._hosts.whole(config, service, port.number)
+            self._routing.add(config, {f"{config}/{service.host}": host})
+        return self._memo.get(
+            ("chain", service.host, port.number),
+            (ips, route.clusters, port.protocol.value, config, service.origin),
+            lambda: FilterChain(
+                f"{ips[0]}_{port.number}",
+                port.protocol.application,
+                port.number,
+                ips,
+                config,
+                route,
+                origin=service.origin,
+            ),
+        )
+
+
+def addresses(service: MeshService, port: ServicePort) -> tuple[str, ...]:
+    """Where a service is called: its own addresses, or its endpoints' if it is headless."""
+    if not service.headless:
+        return service.addresses
+    return tuple(
+        dict.fromkeys(endpoint.address.ip for endpoint in service.endpoints.get(port.number, ()))
+    )
+
+
+def fallback_route(allow_any: bool) -> TcpRoute:
+    """Where connections to unknown places go (Istio `outboundTrafficPolicy`)."""
+    return TcpRoute((WeightedCluster(PASSTHROUGH if allow_any else BLACK_HOLE),))
+
+
+def captured_listener(
+    chains: list[FilterChain], fallback: TcpRoute, port: int, bind: tuple[str, ...]
+) -> Listener:
+    last = FilterChain(f"{VIRTUAL_OUTBOUND}-fallback", Application.TCP, tcp=fallback)
+    return Listener(VIRTUAL_OUTBOUND, Direction.OUTBOUND, True, port, bind, (*chains, last))

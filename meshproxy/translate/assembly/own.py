@@ -1,0 +1,106 @@
+"""Which workload this sidecar stands beside, among all that the configuration knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from meshproxy.base.addr import is_ip
+from meshproxy.model.workload import UNKNOWN, Workload
+from meshproxy.translate.assembly.scope import Self
+from meshproxy.translate.assembly.workloads import Workloads
+from meshproxy.translate.kinds.endpoints import Endpoints
+from meshproxy.translate.kinds.pod import Pod
+from meshproxy.translate.kinds.sidecar import Sidecar
+from meshproxy.translate.kinds.workload_entry import WorkloadEntry
+
+_HOW = "name it with --workload NAMESPACE/NAME"
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """The workload, and the addresses it is called at. ``fault``: why there is none."""
+
+    workload: Workload = UNKNOWN
+    addresses: tuple[str, ...] = ()
+    fault: str = ""
+    mend: str = ""
+    warning: str = ""
+
+    @property
+    def self_(self) -> Self:
+        return Self(self.workload.namespace, dict(self.workload.labels))
+
+
+class OwnFinder:
+    """Looks for the own workload: by name if it was given, else by this host's addresses."""
+
+    def __init__(
+        self,
+        pods: list[Pod],
+        entries: list[WorkloadEntry],
+        slices: list[Endpoints],
+        sidecars: list[Sidecar],
+        workloads: Workloads,
+    ) -> None:
+        self._sidecars = sidecars
+        self._slices = slices
+        self._candidates: list[tuple[tuple[str, str], Workload, tuple[str, ...]]] = []
+        for pod in pods:
+            name = (pod.meta.namespace, pod.meta.name)
+            addresses = () if pod.host_network else pod.addresses
+            self._candidates.append((name, workloads.by_pod[name], addresses))
+        for entry in entries:
+            name = (entry.meta.namespace, entry.meta.name)
+            addresses = (entry.address,) if is_ip(entry.address) else ()
+            self._candidates.append((name, workloads.by_entry[name], addresses))
+
+    def named(self, namespace: str, name: str, host: frozenset[str]) -> Own:
+        """A name nobody has is taken at its word: a pod may be known by its address alone."""
+        for candidate, workload, addresses in self._candidates:
+            if candidate == (namespace, name):
+                return Own(workload, addresses)
+        workload = replace(UNKNOWN, name=name, namespace=namespace, canonical_name=name)
+        return Own(
+            workload,
+            tuple(sorted(host)),
+            warning=f"the workload {namespace}/{name} is no Pod or WorkloadEntry that is known: "
+            "it has no labels",
+        )
+
+    def here(self, host: frozenset[str]) -> Own:
+        """The workload at one of this host's addresses."""
+        found = [each for each in self._candidates if host.intersection(each[2])]
+        if len(found) == 1:
+            return Own(found[0][1], found[0][2])
+        if found:
+            names = ", ".join("/".join(each[0]) for each in found)
+            return Own(fault=f"several workloads are on this host: {names}", mend=_HOW)
+        return self._by_endpoint(host) or self._by_sidecar(host)
+
+    def _by_endpoint(self, host: frozenset[str]) -> Own | None:
+        """Somebody's endpoint: the pod that is named there, or one of that service's."""
+        for each in (each for found in self._slices for each in found.sets):
+            for backend in each.backends:
+                if backend.address in host:
+                    name = backend.pod or each.service
+                    return self.named(each.meta.namespace, name, frozenset({backend.address}))
+        return None
+
+    def _by_sidecar(self, host: frozenset[str]) -> Own:
+        """Plain ports need no address of their own, only the namespace that names are short in."""
+        plain = [
+            sidecar
+            for sidecar in self._sidecars
+            if not all(egress.captured for egress in sidecar.egress)
+            or not all(ingress.captured for ingress in sidecar.ingress)
+        ]
+        if len(plain) == 1:
+            labels = tuple(sorted(plain[0].selector.items()))
+            workload = replace(UNKNOWN, namespace=plain[0].meta.namespace, labels=labels)
+            return Own(workload, tuple(sorted(host)))
+        known = ", ".join("/".join(name) for name, _, _ in self._candidates[:5])
+        about = f" (there are {known})" if known else ""
+        return Own(
+            fault=f"no Pod or WorkloadEntry has an address of this host{about}",
+            mend=f"{_HOW}, or add a WorkloadEntry with this host's address",
+        )

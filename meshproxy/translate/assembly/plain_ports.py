@@ -1,0 +1,74 @@
+"""Ports that a Sidecar resource has opened for `captureMode: NONE`: no redirect rules needed.
+
+The app calls an egress port and Host picks the service, or, for TCP, the one service there is.
+Peers call an ingress port and reach the app's own (Istio: `SidecarScope` listeners that bind).
+"""
+
+from __future__ import annotations
+
+from meshproxy.model.listener import Application, Direction, FilterChain, Listener
+from meshproxy.model.origin import Origin
+from meshproxy.model.route import TcpRoute, WeightedCluster
+from meshproxy.translate.assembly.inbound import Guard, InboundPort, port_chain
+from meshproxy.translate.assembly.names import BLACK_HOLE
+from meshproxy.translate.assembly.outbound import Routing
+from meshproxy.translate.assembly.scope import ListenerScope
+from meshproxy.translate.assembly.services import MeshService
+from meshproxy.translate.assembly.tcp_routes import TcpBuilder
+from meshproxy.translate.assembly.virtual_hosts import HostBuilder
+from meshproxy.translate.kinds.sidecar import Ingress
+
+LOCAL = "127.0.0.1"
+ANY = "0.0.0.0"
+
+
+def egress_listener(
+    scope: ListenerScope, hosts: HostBuilder, tcp: TcpBuilder, routing: Routing, origin: Origin
+) -> Listener:
+    """A port for the app to call. Its services are those that have the same port."""
+    port = scope.egress.port
+    assert port is not None, "the caller has looked"
+    bind = scope.egress.bind or LOCAL
+    name = f"{bind}_{port.number}"
+    application = port.protocol.application
+    services = list(scope.services.values())
+    config = ""
+    if application is not Application.TCP:
+        config = routing.free_name(port.number, bind)
+        routing.add(config, hosts.hosts(config, port.number))
+    route = None
+    if application is not Application.HTTP:
+        route = _tcp(services, tcp, port.number)
+    chain = FilterChain(name, application, 0, (), config, route, origin=origin)
+    return Listener(name, Direction.OUTBOUND, False, port.number, (bind,), (chain,), origin=origin)
+
+
+def egress_fault(scope: ListenerScope) -> str:
+    """What is odd about a port for the app to call, or ""."""
+    port = scope.egress.port
+    if port is None:
+        return ""
+    count = len(scope.services)
+    if not count:
+        return f"none of its hosts is a service with port {port.number}"
+    if count > 1 and port.protocol.application is Application.TCP:
+        chosen = min(scope.services.values(), key=lambda service: service.age)
+        return f"{count} services have port {port.number}: all connections go to {chosen.host}"
+    return ""
+
+
+def _tcp(services: list[MeshService], tcp: TcpBuilder, port: int) -> TcpRoute:
+    """The oldest of the services; nothing tells a plain connection which one it is for."""
+    if not services:
+        return TcpRoute((WeightedCluster(BLACK_HOLE),))
+    return tcp.route(min(services, key=lambda service: service.age), port)
+
+
+def ingress_listener(
+    ingress: Ingress, port: InboundPort, address: str, guard: Guard, origin: Origin
+) -> Listener:
+    """A port for peers to call. ``address`` is where this host can be reached, or ""."""
+    bind = ingress.bind or address or ANY
+    name = f"{bind}_{port.number}"
+    chain = port_chain(port, guard, captured=False)
+    return Listener(name, Direction.INBOUND, False, port.number, (bind,), (chain,), origin=origin)

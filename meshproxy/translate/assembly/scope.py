@@ -1,0 +1,180 @@
+"""What one sidecar sees: services, virtual services and rules that are exported to it.
+
+Istio's `SidecarScope`: an object is seen where its `exportTo` says; a Sidecar resource narrows that
+down by namespace and host, for all ports or for single ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from meshproxy.model.origin import Origin
+from meshproxy.translate.assembly.catalog import Entry
+from meshproxy.translate.assembly.services import MeshService, Registry
+from meshproxy.translate.kinds.meta import selects
+from meshproxy.translate.kinds.sidecar import Egress, Sidecar
+from meshproxy.translate.kinds.virtual_service import VirtualService
+from meshproxy.translate.names import covers, overlaps
+
+ALL = (("*", "*"),)
+_CATCH_ALL = Egress(ALL)
+
+
+class Rule(NamedTuple):
+    """A VirtualService with its hosts in full."""
+
+    value: VirtualService
+    hosts: tuple[str, ...]
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Self:
+    """The workload this is for: where it stands and what it is labelled."""
+
+    namespace: str
+    labels: Mapping[str, str]
+
+
+class ListenerScope(NamedTuple):
+    """What one egress listener sees: services by host, and rules from the oldest on.
+
+    ``reachable`` also has what the rules send to: clusters without hosts of their own.
+    """
+
+    egress: Egress
+    services: Mapping[str, MeshService]
+    reachable: Mapping[str, MeshService]
+    rules: tuple[Rule, ...]
+
+
+class Exports(NamedTuple):
+    """The mesh's `exportTo` of services and of rules that have none of their own."""
+
+    services: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+
+
+NO_EXPORTS = Exports()
+
+
+def is_visible(
+    export_to: tuple[str, ...], default: tuple[str, ...], owner: str, namespace: str
+) -> bool:
+    """Whether an object of namespace ``owner`` may be seen in ``namespace``."""
+    entries = export_to or default or ("*",)
+    return "*" in entries or namespace in entries or ("." in entries and owner == namespace)
+
+
+def choose_sidecar(sidecars: list[Entry[Sidecar]], self_: Self, root: str) -> Entry[Sidecar] | None:
+    """The one that selects the workload, else its namespace's, else the root namespace's."""
+    for namespace, selecting in ((self_.namespace, True), (self_.namespace, False), (root, False)):
+        for entry in sidecars:
+            sidecar = entry.value
+            if (
+                sidecar.meta.namespace == namespace
+                and bool(sidecar.selector) == selecting
+                and selects(sidecar.selector, self_.labels)
+            ):
+                return entry
+    return None
+
+
+def build_scopes(
+    registry: Registry,
+    rules: list[Entry[VirtualService]],
+    sidecar: Sidecar | None,
+    self_: Self,
+    exports: Exports = NO_EXPORTS,
+) -> list[ListenerScope]:
+    """One for each egress listener; without a Sidecar, the one that takes all."""
+    seen = {
+        service.host: service
+        for service in registry
+        if is_visible(service.export_to, exports.services, service.namespace, self_.namespace)
+    }
+    resolved = [
+        _resolve(entry, registry)
+        for entry in rules
+        if entry.value.for_mesh
+        and entry.value.hosts
+        and is_visible(
+            entry.value.export_to, exports.rules, entry.value.meta.namespace, self_.namespace
+        )
+    ]
+    egresses = sidecar.egress if sidecar is not None and sidecar.egress else (_CATCH_ALL,)
+    return [_listener(egress, seen, resolved, registry, self_.namespace) for egress in egresses]
+
+
+def _resolve(entry: Entry[VirtualService], registry: Registry) -> Rule:
+    namespace = entry.value.meta.namespace
+    hosts = tuple(registry.resolve(host, namespace) for host in entry.value.hosts)
+    return Rule(entry.value, hosts, entry.origin)
+
+
+def _listener(
+    egress: Egress,
+    seen: Mapping[str, MeshService],
+    rules: list[Rule],
+    registry: Registry,
+    namespace: str,
+) -> ListenerScope:
+    services, taken = dict(seen), list(rules)
+    if egress.hosts != ALL:
+        wanted = _Wanted(egress.hosts, namespace)
+        services = {host: each for host, each in seen.items() if wanted.service(each)}
+        taken = [rule for rule in rules if wanted.rule(rule)]
+    number = egress.port.number if egress.port is not None else 0
+    if number:
+        services = {host: each for host, each in services.items() if each.port(number) is not None}
+    reachable = {**_destinations(taken, seen, registry), **services}
+    return ListenerScope(egress, services, reachable, tuple(taken))
+
+
+def _destinations(
+    rules: list[Rule], seen: Mapping[str, MeshService], registry: Registry
+) -> dict[str, MeshService]:
+    """What a rule sends to comes along, imported or not (Istio does the same)."""
+    found = {}
+    for rule in rules:
+        for host in destination_hosts(rule.value):
+            full = registry.resolve(host, rule.value.meta.namespace)
+            if full in seen:
+                found[full] = seen[full]
+    return found
+
+
+def destination_hosts(rule: VirtualService) -> Iterable[str]:
+    for route in rule.http:
+        for arm in route.arms:
+            yield arm.destination.host
+    for l4 in (*rule.tcp, *rule.tls):
+        for l4_arm in l4.arms:
+            yield l4_arm.destination.host
+
+
+class _Wanted:
+    """An egress listener's ``hosts``, to be asked what they take."""
+
+    def __init__(self, hosts: tuple[tuple[str, str], ...], namespace: str) -> None:
+        self._hosts: dict[str, list[str]] = {}
+        self._excluded: set[str] = set()
+        for given, host in hosts:
+            if given.startswith("~"):
+                self._excluded.add(given[1:])
+                continue
+            self._hosts.setdefault(namespace if given == "." else given, []).append(host)
+
+    def _of(self, namespace: str) -> list[str]:
+        if namespace in self._excluded:
+            return []
+        return self._hosts.get(namespace, []) + self._hosts.get("*", [])
+
+    def service(self, service: MeshService) -> bool:
+        return any(covers(host, service.host) for host in self._of(service.namespace))
+
+    def rule(self, rule: Rule) -> bool:
+        wanted = self._of(rule.value.meta.namespace)
+        return any(overlaps(host, own) for host in wanted for own in rule.hosts)

@@ -1,0 +1,122 @@
+"""The registry: every service of the mesh under its full host name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+from meshproxy.model.cluster import Endpoint
+from meshproxy.model.cluster import Service as ServiceName
+from meshproxy.model.origin import Origin
+from meshproxy.translate.assembly.catalog import Entry
+from meshproxy.translate.assembly.endpoints import EndpointFinder
+from meshproxy.translate.assembly.memo import Memo
+from meshproxy.translate.kinds.service import Service, ServicePort
+from meshproxy.translate.names import is_wildcard
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class MeshService:
+    """A service, wherever it was declared.
+
+    ``addresses`` are its own (cluster IPs); a ``headless`` one is called at its endpoints'.
+    ``aliases`` are other hosts that mean it. ``alias_of``: it only stands for that host.
+    """
+
+    host: str
+    name: ServiceName
+    ports: tuple[ServicePort, ...]
+    addresses: tuple[str, ...]
+    endpoints: Mapping[int, tuple[Endpoint, ...]]
+    export_to: tuple[str, ...]
+    age: tuple[str, str, str]
+    origin: Origin
+    headless: bool = False
+    alias_of: str = ""
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def namespace(self) -> str:
+        return self.name.namespace
+
+    def port(self, number: int) -> ServicePort | None:
+        for port in self.ports:
+            if port.number == number:
+                return port
+        return None
+
+
+class Registry:
+    """Services by host, and what a host name means in a namespace."""
+
+    def __init__(self, services: Iterable[MeshService], domain: str) -> None:
+        self._domain = domain
+        self._services = {service.host: service for service in services}
+
+    def __iter__(self) -> Iterator[MeshService]:
+        return iter(self._services.values())
+
+    def get(self, host: str) -> MeshService | None:
+        return self._services.get(host)
+
+    def resolve(self, host: str, namespace: str) -> str:
+        """A name as it stands in an object of a namespace, in full.
+
+        Istio expands a name without dots; here ``reviews.prod`` and ``reviews.prod.svc`` are
+        expanded too, if there is such a service, because DNS would do the same.
+        """
+        if is_wildcard(host) or host in self._services:
+            return host
+        if "." not in host:
+            return f"{host}.{namespace}.svc.{self._domain}"
+        for full in (f"{host}.svc.{self._domain}", f"{host}.{self._domain}"):
+            if full in self._services:
+                return full
+        return host
+
+
+def build_registry(
+    entries: Iterable[Entry[Service]], finder: EndpointFinder, domain: str, memo: Memo
+) -> Registry:
+    """All services, with aliases (type ExternalName) folded into what they stand for."""
+    services = [_from_kubernetes(entry, finder, domain, memo) for entry in entries]
+    hosts = {service.host for service in services}
+    aliases: dict[str, list[str]] = {}
+    for service in services:
+        if service.alias_of in hosts:
+            aliases.setdefault(service.alias_of, []).append(service.host)
+    for at, service in enumerate(services):
+        if service.host in aliases:
+            names = tuple(aliases[service.host])
+            services[at] = memo.get(
+                ("aliases", service.host),
+                (service, names),
+                partial(replace, service, aliases=names),
+            )
+    return Registry(services, domain)
+
+
+def _from_kubernetes(
+    entry: Entry[Service], finder: EndpointFinder, domain: str, memo: Memo
+) -> MeshService:
+    service = entry.value
+    meta = service.meta
+    endpoints = finder.of(service)
+    host = f"{meta.name}.{meta.namespace}.svc.{domain}"
+    return memo.get(
+        ("service", host),
+        (service, endpoints, *entry.origin),
+        lambda: MeshService(
+            host,
+            ServiceName(host, meta.name, meta.namespace),
+            service.ports,
+            service.addresses,
+            endpoints,
+            service.export_to,
+            meta.age,
+            entry.origin,
+            service.headless,
+            service.external_name,
+        ),
+    )

@@ -1,0 +1,157 @@
+"""The parts put together: one snapshot for one workload."""
+
+from __future__ import annotations
+
+from meshproxy.model.cluster import Cluster
+from meshproxy.model.snapshot import Snapshot
+from meshproxy.model.telemetry import AccessLog
+from meshproxy.translate.assembly import inbound
+from meshproxy.translate.assembly.catalog import Catalog
+from meshproxy.translate.assembly.clusters import Defaults, fixed_clusters, service_clusters
+from meshproxy.translate.assembly.endpoints import EndpointFinder
+from meshproxy.translate.assembly.listeners import Context, inbound_listeners, outbound_listeners
+from meshproxy.translate.assembly.logs import access_logs, missing_providers
+from meshproxy.translate.assembly.memo import Memo
+from meshproxy.translate.assembly.mesh import build_settings, choose_mesh, defaults_of
+from meshproxy.translate.assembly.outbound import Routing
+from meshproxy.translate.assembly.own import Own, OwnFinder
+from meshproxy.translate.assembly.references import check_references
+from meshproxy.translate.assembly.remarks import Remarks
+from meshproxy.translate.assembly.rules import RuleBook
+from meshproxy.translate.assembly.scope import (
+    Exports,
+    ListenerScope,
+    build_scopes,
+    choose_sidecar,
+)
+from meshproxy.translate.assembly.security import build_guard
+from meshproxy.translate.assembly.services import MeshService, Registry, build_registry
+from meshproxy.translate.assembly.workloads import Workloads
+from meshproxy.translate.kinds.destination_rule import DestinationRule
+from meshproxy.translate.kinds.endpoints import Endpoints
+from meshproxy.translate.kinds.pod import Pod
+from meshproxy.translate.kinds.service import Service
+from meshproxy.translate.kinds.sidecar import Sidecar
+from meshproxy.translate.kinds.telemetry import Telemetry
+from meshproxy.translate.kinds.virtual_service import VirtualService
+from meshproxy.translate.kinds.workload_entry import WorkloadEntry
+from meshproxy.translate.options import Options
+from meshproxy.translate.problems import UNSUPPORTED, Severity
+
+
+class SnapshotBuilder:
+    """Builds one snapshot. ``remarks`` has the problems of putting objects together."""
+
+    def __init__(self, catalog: Catalog, options: Options, memo: Memo) -> None:
+        mesh = choose_mesh(catalog)
+        self.remarks = Remarks(catalog)
+        self.remarks.problems += mesh.problems
+        self._catalog = catalog
+        self._options = options
+        self._memo = memo
+        self._mesh = mesh.config
+        pods = [entry.value for entry in catalog.all(Pod)]
+        entries = [entry.value for entry in catalog.all(WorkloadEntry)]
+        self._workloads = Workloads(pods, entries, memo)
+        self._registry = self._build_registry(pods, entries)
+        self._own = self._find_own(pods, entries)
+
+    def build(self) -> Snapshot:
+        own, config = self._own, self._mesh
+        root = config.root_namespace
+        settings = build_settings(self._catalog, own.self_, root)
+        defaults = defaults_of(config, settings)
+        chosen = choose_sidecar(self._catalog.all(Sidecar), own.self_, root)
+        scopes = self._scopes(chosen.value if chosen is not None else None)
+        context = Context(
+            self._options,
+            own,
+            self._registry,
+            chosen,
+            self._allow_any(chosen.value if chosen is not None else None),
+            defaults,
+            build_guard(self._catalog, own.self_, root),
+            self.remarks,
+            self._memo,
+        )
+        routing = Routing()
+        listeners = outbound_listeners(context, scopes, routing)
+        more_listeners, more_clusters = inbound_listeners(context)
+        clusters = self._clusters(scopes, defaults)
+        clusters.update({cluster.name: cluster for cluster in more_clusters})
+        found = {listener.name: listener for listener in (*listeners, *more_listeners)}
+        if self._options.transparent:
+            found = inbound.transparently(found)
+        if self._options.keep_source:
+            clusters = inbound.from_the_caller(clusters)
+        return Snapshot(
+            own.workload,
+            found,
+            routing.configs,
+            routing.hosts,
+            clusters,
+            self._workloads.by_address,
+            self._access_logs(),
+            settings,
+            context.allow_any,
+        )
+
+    def _build_registry(self, pods: list[Pod], entries: list[WorkloadEntry]) -> Registry:
+        slices = [entry.value for entry in self._catalog.all(Endpoints)]
+        finder = EndpointFinder(slices, pods, entries, self._workloads, self._memo)
+        services = self._catalog.all(Service)
+        return build_registry(services, finder, self._options.domain, self._memo)
+
+    def _find_own(self, pods: list[Pod], entries: list[WorkloadEntry]) -> Own:
+        sidecars = [entry.value for entry in self._catalog.all(Sidecar)]
+        slices = [entry.value for entry in self._catalog.all(Endpoints)]
+        finder = OwnFinder(pods, entries, slices, sidecars, self._workloads)
+        options = self._options
+        if options.workload is not None:
+            own = finder.named(*options.workload, options.host_addresses)
+        else:
+            own = finder.here(options.host_addresses)
+        if own.fault:
+            self.remarks.workload(Severity.ERROR, own.fault, own.mend)
+        if own.warning:
+            self.remarks.workload(Severity.WARNING, own.warning)
+        return own
+
+    def _scopes(self, sidecar: Sidecar | None) -> list[ListenerScope]:
+        exports = Exports(self._mesh.service_export_to, self._mesh.rule_export_to)
+        rules = self._catalog.all(VirtualService)
+        return build_scopes(self._registry, rules, sidecar, self._own.self_, exports)
+
+    def _allow_any(self, sidecar: Sidecar | None) -> bool:
+        """The Sidecar's policy, else the mesh's, else Istio's default."""
+        if sidecar is not None and sidecar.allow_any is not None:
+            return sidecar.allow_any
+        return self._mesh.allow_any is not False
+
+    def _clusters(self, scopes: list[ListenerScope], defaults: Defaults) -> dict[str, Cluster]:
+        book = RuleBook(
+            self._catalog.all(DestinationRule),
+            self._registry,
+            self._own.self_,
+            self._mesh.root_namespace,
+            self._mesh.destination_export_to,
+        )
+        rules = self._catalog.all(VirtualService)
+        check_references(rules, self._registry, book, self.remarks)
+        services: dict[str, MeshService] = {}
+        for scope in scopes:
+            services.update(scope.reachable)
+        found = fixed_clusters(defaults)
+        for service in services.values():
+            for cluster in service_clusters(service, book, defaults, self._memo):
+                found[cluster.name] = cluster
+        return found
+
+    def _access_logs(self) -> tuple[AccessLog, ...]:
+        entries = self._catalog.all(Telemetry)
+        for entry in entries:
+            for name in missing_providers(self._mesh, entry.value):
+                text = f"nothing is written to the provider {name} in this build"
+                self.remarks.warn(entry, ("spec", "accessLogging"), text, "", UNSUPPORTED)
+        telemetries = [entry.value for entry in entries]
+        return access_logs(self._mesh, telemetries, self._own.self_, self._options.access_log)

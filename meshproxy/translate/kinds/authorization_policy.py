@@ -1,0 +1,79 @@
+"""``security.istio.io`` AuthorizationPolicy: checked in full; rules are not evaluated yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from meshproxy.translate.fields import Fields
+from meshproxy.translate.kinds.authorization_rule import check_rule
+from meshproxy.translate.kinds.common import read_selector
+from meshproxy.translate.kinds.meta import Meta
+from meshproxy.translate.kinds.security import close_strictly
+from meshproxy.translate.kinds.target_ref import read_targets
+
+ACTIONS = ("ALLOW", "DENY", "AUDIT", "CUSTOM")
+_DRY_RUN = "istio.io/dry-run"
+_TRUE = ("1", "t", "T", "TRUE", "true", "True")
+_FALSE = ("0", "f", "F", "FALSE", "false", "False")
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationPolicy:
+    """``targeted``: for gateways and waypoints alone. ``fault``: why it can't be relied on."""
+
+    meta: Meta
+    selector: Mapping[str, str] | None
+    targeted: bool
+    action: str
+    dry_run: bool
+    fault: str = ""
+
+    @property
+    def decides(self) -> bool:
+        """Whether a sidecar follows it: what only watches never decides."""
+        return not self.targeted and (
+            bool(self.fault) or (self.action != "AUDIT" and not self.dry_run)
+        )
+
+
+def read_authorization_policy(top: Fields, meta: Meta) -> AuthorizationPolicy:
+    fields = top.mapping("spec")
+    selector = read_selector(fields)
+    targeted = read_targets(fields)
+    action = fields.choice("action", ACTIONS, "ALLOW")
+    rules = list(fields.mappings("rules"))
+    _check_provider(fields, action)
+    if action in ("DENY", "CUSTOM") and not fields.has("rules"):
+        fields.error("rules", f"{action} without rules is never triggered", "rules: [{}] for all")
+    for rule in rules:
+        check_rule(rule, action)
+    dry_run = _dry_run(top, meta, action)
+    fault = close_strictly(top, fields)
+    return AuthorizationPolicy(meta, selector, targeted, action, dry_run, fault)
+
+
+def _check_provider(fields: Fields, action: str) -> None:
+    if not fields.has("provider"):
+        if action == "CUSTOM":
+            fields.error("provider", "is required for CUSTOM", "name an extension provider")
+        return
+    inner = fields.mapping("provider")
+    name = inner.text("name")
+    inner.close()
+    if action != "CUSTOM":
+        fields.error("provider", f"can't stand beside action {action}", "remove it")
+    elif not name:
+        inner.error("name", "is required")
+
+
+def _dry_run(top: Fields, meta: Meta, action: str) -> bool:
+    text = meta.annotations.get(_DRY_RUN)
+    if text is None:
+        return False
+    annotations = top.mapping("metadata").mapping("annotations")
+    if action not in ("ALLOW", "DENY"):
+        annotations.error(_DRY_RUN, f"can't be used with action {action}", "remove it")
+    elif text not in _TRUE + _FALSE:
+        annotations.error(_DRY_RUN, f"{text!r} is neither true nor false")
+    return text in _TRUE

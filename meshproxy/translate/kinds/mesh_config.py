@@ -1,0 +1,193 @@
+"""MeshConfig, in the three shapes that it is handed around in.
+
+As a document of its own (``kind: MeshConfig``), as text under ``mesh`` in the ConfigMap ``istio``,
+and under ``spec.meshConfig`` of an IstioOperator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from meshproxy.translate.fields import Fields
+from meshproxy.translate.kinds.access_log import (
+    TEXT,
+    LogFormat,
+    read_mesh_format,
+    read_provider_format,
+)
+from meshproxy.translate.kinds.common import LEAST_DURATION
+from meshproxy.translate.kinds.http_extras import check_retries
+from meshproxy.translate.kinds.meta import Meta
+from meshproxy.translate.names import is_label
+from meshproxy.translate.problems import Report
+from meshproxy.translate.yaml_text import BrokenText, load
+
+DEFAULT_ROOT = "istio-system"
+STDOUT = "/dev/stdout"
+# What only a control plane, a gateway or an agent acts on.
+_NOT_OURS = [
+    "ca",
+    "caCertificates",
+    "certificates",
+    "configSources",
+    "discoverySelectors",
+    "disableEnvoyListenerLog",
+    "dnsRefreshRate",
+    "enableAutoMtls",
+    "enableEnvoyAccessLogService",
+    "enablePrometheusMerge",
+    "enableTracing",
+    "hboneIdleTimeout",
+    "inboundClusterStatName",
+    "ingressClass",
+    "ingressControllerMode",
+    "ingressSelector",
+    "ingressService",
+    "mixerCheckServer",
+    "mixerReportServer",
+    "outboundClusterStatName",
+    "proxyHttpPort",
+    "proxyInboundListenPort",
+    "proxyListenPort",
+    "reportBatchMaxEntries",
+    "reportBatchMaxTime",
+    "sdsUdsPath",
+    "thriftConfig",
+    "trustDomain",
+    "trustDomainAliases",
+    "verifyCertificateAtClient",
+    "disablePolicyChecks",
+]
+_LATER = [
+    "tcpKeepalive",
+    "localityLbSetting",
+    "h2UpgradePolicy",
+    "defaultConfig",
+    "inboundTrafficPolicy",
+    "meshMTLS",
+    "tlsDefaults",
+    "pathNormalization",
+    "serviceSettings",
+    "defaultHttpRetryPolicy",
+    "defaultInboundHttpRetryPolicy",
+    "protocolDetectionTimeout",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class LogProvider:
+    """A file that access logs go to. ``supported`` False: some other service, not written to."""
+
+    path: str = STDOUT
+    format: LogFormat | None = None
+    supported: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class MeshConfig:
+    """None and empty: not said."""
+
+    meta: Meta
+    allow_any: bool | None = None
+    access_log_file: str = ""
+    log_format: LogFormat = TEXT
+    connect_timeout: float | None = None
+    root_namespace: str = DEFAULT_ROOT
+    providers: Mapping[str, LogProvider] = field(default_factory=dict)
+    log_providers: tuple[str, ...] = ()
+    service_export_to: tuple[str, ...] = ()
+    rule_export_to: tuple[str, ...] = ()
+    destination_export_to: tuple[str, ...] = ()
+
+
+def read_mesh_document(top: Fields, meta: Meta) -> MeshConfig:
+    top.skip("metadata", "status")
+    return _read(top.mapping("spec") if top.has("spec") else top, meta)
+
+
+def read_istio_operator(top: Fields, meta: Meta) -> MeshConfig | None:
+    """The rest of an IstioOperator says how to install Istio."""
+    spec = top.mapping("spec")
+    if not spec.has("meshConfig"):
+        return None
+    return _read(spec.mapping("meshConfig"), meta)
+
+
+def read_config_map(top: Fields, meta: Meta) -> MeshConfig | None:
+    """Only Istio's own ConfigMap; those of revisions are named ``istio-REVISION``."""
+    data = top.mapping("data") if isinstance(top.raw("data"), dict) else Fields({}, (), Report())
+    if (meta.name != "istio" and not meta.name.startswith("istio-")) or not data.has("mesh"):
+        return None
+    text = data.text("mesh")
+    try:
+        loaded = load(text)
+    except BrokenText as error:
+        data.error("mesh", f"line {error.line + 1} of it: {error.text}", error.mend)
+        return None
+    value = loaded[0].value if loaded else {}
+    if not isinstance(value, dict):
+        data.error("mesh", "must be a mapping")
+        return None
+    return _read(Fields(value, data.at("mesh"), top.report), meta)
+
+
+def _read(fields: Fields, meta: Meta) -> MeshConfig:
+    root = fields.text("rootNamespace") or DEFAULT_ROOT
+    if not is_label(root):
+        fields.error("rootNamespace", f"{root!r} is not a namespace")
+    config = MeshConfig(
+        meta,
+        _allow_any(fields),
+        fields.text("accessLogFile"),
+        read_mesh_format(fields),
+        fields.duration("connectTimeout", None, LEAST_DURATION),
+        root,
+        _providers(fields),
+        _default_providers(fields),
+        fields.texts("defaultServiceExportTo"),
+        fields.texts("defaultVirtualServiceExportTo"),
+        fields.texts("defaultDestinationRuleExportTo"),
+    )
+    fields.read("defaultHttpRetryPolicy", check_retries)
+    fields.later(*_LATER)
+    fields.skip(*_NOT_OURS)
+    fields.close()
+    return config
+
+
+def _allow_any(fields: Fields) -> bool | None:
+    if not fields.has("outboundTrafficPolicy"):
+        return None
+    policy = fields.mapping("outboundTrafficPolicy")
+    modes = ("REGISTRY_ONLY", "ALLOW_ANY", "ALLOW_ANY_DYNAMIC_DNS")
+    mode = policy.choice("mode", modes, "REGISTRY_ONLY")
+    if mode == "ALLOW_ANY_DYNAMIC_DNS":
+        policy.later("mode")
+    policy.close()
+    return mode != "REGISTRY_ONLY"
+
+
+def _providers(fields: Fields) -> dict[str, LogProvider]:
+    found = {}
+    for provider in fields.mappings("extensionProviders"):
+        name = provider.required("name")
+        if provider.has("envoyFileAccessLog"):
+            file = provider.mapping("envoyFileAccessLog")
+            found[name] = LogProvider(file.text("path") or STDOUT, read_provider_format(file))
+            file.later("omitEmptyValues")
+            file.close()
+        else:
+            found[name] = LogProvider(supported=False)
+    return found
+
+
+def _default_providers(fields: Fields) -> tuple[str, ...]:
+    if not fields.has("defaultProviders"):
+        return ()
+    inner = fields.mapping("defaultProviders")
+    names = inner.texts("accessLogging")
+    inner.later("tracing")
+    inner.skip("metrics")
+    inner.close()
+    return names

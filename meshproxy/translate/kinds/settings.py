@@ -1,0 +1,65 @@
+"""``meshproxy.dev/v1alpha1`` Settings: this sidecar's own knobs (`model/settings.py`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import fields as fields_of
+from typing import Any
+
+from meshproxy.model.settings import DEFAULTS
+from meshproxy.translate.fields import Fields
+from meshproxy.translate.kinds.common import read_selector
+from meshproxy.translate.kinds.meta import Meta
+
+_QUANTITY = re.compile(r"(\d{1,12})(k|M|G|Ki|Mi|Gi)\Z")
+_SCALES = {"k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+_LARGEST = 2**53  # what JSON can say exactly
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsObject:
+    """``values`` are the fields of `Settings` that it sets."""
+
+    meta: Meta
+    selector: Mapping[str, str] | None
+    values: Mapping[str, Any]
+
+
+def camel_case(name: str) -> str:
+    """``max_h2_streams`` → ``maxH2Streams``."""
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)
+
+
+def read_settings(top: Fields, meta: Meta) -> SettingsObject:
+    fields = top.mapping("spec")
+    values: dict[str, Any] = {}
+    for field in fields_of(DEFAULTS):
+        name, default = camel_case(field.name), getattr(DEFAULTS, field.name)
+        if not fields.has(name):
+            continue
+        if isinstance(default, bool):
+            values[field.name] = fields.flag(name)
+        elif isinstance(default, float):
+            values[field.name] = fields.duration(name, default)
+        elif isinstance(default, int):
+            values[field.name] = _read_number(fields, name, default)
+        else:
+            values[field.name] = fields.text(name)
+    found = SettingsObject(meta, read_selector(fields), values)
+    fields.close()
+    return found
+
+
+def _read_number(fields: Fields, name: str, default: int) -> int:
+    """A whole number, or a quantity as Kubernetes writes it (``256Ki``).
+
+    0 only where the default is 0: there it stands for "no limit".
+    """
+    value = fields.raw(name)
+    quantity = _QUANTITY.match(value) if isinstance(value, str) else None
+    if quantity is not None:
+        return int(quantity[1]) * _SCALES[quantity[2]]
+    return fields.integer(name, default, 0 if default == 0 else 1, _LARGEST)

@@ -1,0 +1,178 @@
+"""Istio `TrafficPolicy`: how a destination is balanced over, dialled and kept connections to.
+
+A policy is kept in the groups that Istio replaces as wholes: a subset or a port that has a
+``connectionPool`` of its own inherits nothing of its service's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from meshproxy.model.cluster import Balance
+from meshproxy.translate.fields import Fields
+from meshproxy.translate.kinds.client_tls import read_client_tls
+from meshproxy.translate.kinds.common import LEAST_DURATION
+from meshproxy.translate.kinds.load_balancer import read_load_balancer
+
+GROUPS = ("loadBalancer", "connectionPool", "outlierDetection", "tls")
+_MORE = ("portLevelSettings", "tunnel", "proxyProtocol", "retryBudget")
+_INT32 = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    connect_timeout: float | None = None
+    idle_timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficPolicy:
+    """None: the group is not given. ``tls`` is the mode; ``ports`` are policies of single ports."""
+
+    balance: Balance | None = None
+    pool: Pool | None = None
+    tls: str | None = None
+    ports: Mapping[int, TrafficPolicy] = field(default_factory=dict)
+
+
+NO_POLICY = TrafficPolicy()
+
+
+def read_traffic_policy(fields: Fields) -> TrafficPolicy:
+    if not any(fields.has(name) for name in (*GROUPS, *_MORE)):
+        fields.report.error(fields.path, "a traffic policy must say something", "remove it")
+    ports = {}
+    for entry in fields.mappings("portLevelSettings"):
+        port, policy = _read_port(entry)
+        ports[port] = policy
+    policy = _read_groups(fields)
+    fields.read("tunnel", _check_tunnel)
+    fields.read("proxyProtocol", lambda inner: inner.skip(inner.choice("version", ("V1", "V2"))))
+    fields.read("retryBudget", _check_budget)
+    fields.later("tunnel", "proxyProtocol", "retryBudget")
+    if fields.has("tunnel") and fields.has("proxyProtocol"):
+        fields.error("tunnel", "tunnel and proxyProtocol can't both be set", "remove one")
+    fields.close()
+    return TrafficPolicy(policy.balance, policy.pool, policy.tls, ports)
+
+
+def _read_port(entry: Fields) -> tuple[int, TrafficPolicy]:
+    number = 0
+    if entry.has("port"):
+        inner = entry.mapping("port")
+        number = inner.port("number")
+        inner.close()
+    else:
+        entry.error("port", "is required", "say which: port: {number: 80}")
+    if not any(entry.has(name) for name in GROUPS):
+        entry.report.error(entry.path, "a port's policy must say something", "remove it")
+    policy = _read_groups(entry)
+    entry.close()
+    return number, policy
+
+
+def _read_groups(fields: Fields) -> TrafficPolicy:
+    balance = pool = tls = None
+    outlier = fields.has("outlierDetection")
+    if fields.has("loadBalancer"):
+        balance = read_load_balancer(fields.mapping("loadBalancer"), outlier)
+    if fields.has("connectionPool"):
+        pool = read_pool(fields.mapping("connectionPool"))
+    if fields.has("tls"):
+        tls = read_client_tls(fields.mapping("tls"))
+    fields.read("outlierDetection", _check_outlier)
+    fields.later("outlierDetection")
+    return TrafficPolicy(balance, pool, tls)
+
+
+def read_pool(fields: Fields) -> Pool:
+    """``connectionPool``; limits are checked and not yet acted on."""
+    if not fields.has("http") and not fields.has("tcp"):
+        fields.report.error(fields.path, "a connection pool must have http or tcp", "remove it")
+    tcp, http = fields.mapping("tcp"), fields.mapping("http")
+    connect = tcp.duration("connectTimeout", None, LEAST_DURATION)
+    idle = http.duration("idleTimeout", None, LEAST_DURATION)
+    _check_tcp(tcp)
+    _check_http(http)
+    for inner in (tcp, http, fields):
+        inner.close()
+    return Pool(connect, idle)
+
+
+def _check_tcp(tcp: Fields) -> None:
+    tcp.integer("maxConnections", 0, 0, _INT32)
+    tcp.duration("maxConnectionDuration", None, LEAST_DURATION)
+    tcp.duration("idleTimeout")
+    tcp.read("tcpKeepalive", _check_keepalive)
+    tcp.later("maxConnections", "maxConnectionDuration", "idleTimeout", "tcpKeepalive")
+
+
+def _check_keepalive(fields: Fields) -> None:
+    fields.integer("probes")
+    fields.duration("time", None, LEAST_DURATION)
+    fields.duration("interval", None, LEAST_DURATION)
+
+
+_HTTP_LIMITS = (
+    "http1MaxPendingRequests",
+    "http2MaxRequests",
+    "maxRequestsPerConnection",
+    "maxRetries",
+    "maxConcurrentStreams",
+)
+
+
+def _check_http(http: Fields) -> None:
+    for name in _HTTP_LIMITS:
+        http.integer(name, 0, 0, _INT32)
+    policy = http.choice("h2UpgradePolicy", ("DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"))
+    if http.flag("useClientProtocol") and policy == "UPGRADE":
+        http.error("useClientProtocol", "can't be set with h2UpgradePolicy: UPGRADE", "remove one")
+    http.read("http2KeepAlive", _check_h2_keepalive)
+    http.later(*_HTTP_LIMITS, "useClientProtocol", "http2KeepAlive")
+    if policy == "UPGRADE":
+        http.later("h2UpgradePolicy")
+
+
+def _check_h2_keepalive(fields: Fields) -> None:
+    for name in ("interval", "timeout"):
+        if not fields.has(name):
+            fields.error(name, "is required")
+        fields.duration(name, None, LEAST_DURATION)
+
+
+def _check_outlier(fields: Fields) -> None:
+    fields.duration("baseEjectionTime", None, LEAST_DURATION)
+    fields.duration("interval", None, LEAST_DURATION)
+    for name in ("maxEjectionPercent", "minHealthPercent"):
+        fields.integer(name, 0, 0, 100)
+    for name in ("consecutive5xxErrors", "consecutiveGatewayErrors"):
+        fields.integer(name)
+    local = fields.integer("consecutiveLocalOriginFailures")
+    split = fields.flag("splitExternalLocalOriginErrors")
+    if local and not split:
+        fields.error(
+            "consecutiveLocalOriginFailures",
+            "counts nothing without splitExternalLocalOriginErrors: true",
+        )
+    if fields.integer("consecutiveErrors", 0, -_INT32, _INT32):
+        fields.warn("consecutiveErrors", "is an old field", "use consecutive5xxErrors")
+    for at, code in enumerate(fields.items("outlierDetectionHttpErrorCodes")):
+        if isinstance(code, bool) or not isinstance(code, int) or not 100 <= code <= 599:
+            path = (*fields.at("outlierDetectionHttpErrorCodes"), at)
+            fields.report.error(path, f"{code!r} is not an HTTP status")
+
+
+def _check_tunnel(fields: Fields) -> None:
+    fields.choice("protocol", ("CONNECT", "POST"))
+    fields.required("targetHost")
+    if not fields.port("targetPort") and not fields.has("targetPort"):
+        fields.error("targetPort", "is required")
+
+
+def _check_budget(fields: Fields) -> None:
+    if not 0 <= fields.number("percent") <= 100:
+        fields.error("percent", "is not in 0-100")
+    fields.integer("minRetryConcurrency")
+    fields.duration("budgetInterval")

@@ -1,0 +1,97 @@
+"""``networking.istio.io`` WorkloadEntry: a workload that no pod stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from meshproxy.base.addr import is_ip, parse_ip
+from meshproxy.translate.fields import Fields
+from meshproxy.translate.kinds.meta import Meta
+from meshproxy.translate.names import host_fault, is_label, label_fault
+
+UNIX = "unix://"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadEntry:
+    """``address`` is an IP address, a host name, ``unix://PATH``, or "" (another network's)."""
+
+    meta: Meta
+    address: str
+    ports: Mapping[str, int]
+    labels: Mapping[str, str]
+    service_account: str
+    weight: int = 1
+
+
+def read_workload_entry(top: Fields, meta: Meta) -> WorkloadEntry:
+    if not top.has("spec"):
+        top.error("spec", "is required", "give it an address")
+    fields = top.mapping("spec")
+    labels = {**meta.labels, **read_labels(fields, "labels")}
+    entry = WorkloadEntry(
+        meta,
+        read_address(fields),
+        read_ports(fields),
+        labels,
+        fields.text("serviceAccount") or "default",
+        max(1, fields.integer("weight", 1)),
+    )
+    fields.later("network", "locality")
+    fields.close()
+    return entry
+
+
+def read_address(fields: Fields) -> str:
+    address = fields.text("address")
+    if not address:
+        if not fields.has("network"):
+            fields.error("address", "is required", "an IP address, a host name or unix://PATH")
+        return ""
+    if address.startswith(UNIX):
+        check_unix(fields, "address", address)
+        if fields.raw("ports"):
+            fields.error("ports", "a unix socket has no ports", "remove them")
+        fields.later("address")
+        return address
+    if is_ip(address):
+        return parse_ip(address)
+    fault = host_fault(address)
+    if fault:
+        fields.error("address", f"{fault}, nor is it an IP address")
+    return address
+
+
+def check_unix(fields: Fields, name: str, address: str) -> None:
+    """``unix:///absolute/file`` or ``unix://@abstract``."""
+    path = address.removeprefix(UNIX)
+    if not path.startswith("@") and (not path.startswith("/") or path.endswith("/")):
+        fields.error(
+            name,
+            f"{address} is not the path of a socket",
+            "write unix:///absolute/path or unix://@name",
+        )
+
+
+def read_ports(fields: Fields) -> dict[str, int]:
+    """Port names to numbers."""
+    found: dict[str, int] = {}
+    for name, value, path in fields.entries("ports"):
+        if not is_label(name):
+            fields.report.error(path, f"{name!r} is not a port's name", "use letters, digits and -")
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 65535:
+            fields.report.error(path, f"{value!r} is not a port (1-65535)")
+        else:
+            found[name] = value
+    return found
+
+
+def read_labels(fields: Fields, name: str) -> dict[str, str]:
+    """Labels in Kubernetes' syntax."""
+    found = fields.words(name)
+    for label, value in found.items():
+        fault = label_fault(label, value)
+        if fault:
+            fields.report.error((*fields.path, name, label), fault)
+    return found

@@ -1,0 +1,218 @@
+"""What calls the app: captured ports, and those that a Sidecar opens."""
+
+from __future__ import annotations
+
+import pytest
+
+from meshproxy.base.addr import ServerAddr
+from meshproxy.model.cluster import ClusterKind, UpstreamHttp
+from meshproxy.model.listener import Application, Direction, Listener
+from meshproxy.model.snapshot import Snapshot
+from meshproxy.model.workload import Workload
+from tests.unit.translate.support import Call, follow, problems_of, snapshot_of
+
+SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {name: mine}
+spec:
+  selector: {app: me}
+  ports:
+  - {name: http, port: 80, targetPort: 8080}
+  - {name: grpc, port: 81, targetPort: 8081}
+  - {name: tcp, port: 82}
+  - {name: x, port: 83}
+"""
+
+
+def sidecar(*entries: str) -> str:
+    lines = "".join(f"  {entry}\n" for entry in entries)
+    return (
+        f"apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {{name: s}}\nspec:\n{lines}"
+    )
+
+
+def enters(made: Snapshot, port: int, http: bool = True) -> str:
+    return follow(made, "virtualInbound", Call(port, "10.0.0.1", http)).cluster
+
+
+@pytest.mark.parametrize(
+    ("port", "application", "http"),
+    [
+        (8080, Application.HTTP, UpstreamHttp.HTTP1),
+        (8081, Application.HTTP, UpstreamHttp.HTTP2),
+        (82, Application.TCP, UpstreamHttp.HTTP1),
+        (83, Application.DETECT, UpstreamHttp.AS_DOWNSTREAM),
+    ],
+)
+def test_ports_of_services(port: int, application: Application, http: UpstreamHttp) -> None:
+    made = snapshot_of(SERVICE)
+    found = follow(made, "virtualInbound", Call(port, "10.0.0.1"))
+    assert found.cluster == f"inbound|{port}||"
+    assert (found.chain.application, found.chain.name) == (application, f"0.0.0.0_{port}")
+    cluster = made.clusters[found.cluster]
+    assert (cluster.http, cluster.kind) == (http, ClusterKind.ORIGINAL_DST)
+    assert (cluster.source_v4, cluster.source_v6) == ("127.0.0.6", "::6")
+    assert (cluster.idle_timeout, cluster.service.name) == (3.0, "mine")
+
+
+def test_under_tproxy() -> None:
+    """Captured unchanged; called from the caller's address where the rules allow for it."""
+    made = snapshot_of(SERVICE, transparent=True)
+    assert made.listeners["virtualInbound"].transparent
+    assert not made.listeners["virtualOutbound"].transparent
+    assert made.clusters["inbound|8080||"].source_v4 == "127.0.0.6"
+    made = snapshot_of(SERVICE, transparent=True, keep_source=True)
+    for name in ("inbound|8080||", "InboundPassthroughCluster"):
+        cluster = made.clusters[name]
+        assert (cluster.keep_source, cluster.source_v4, cluster.source_v6) == (True, "", "")
+    assert not made.clusters["PassthroughCluster"].keep_source
+
+
+def test_ports_of_no_service_are_passed_on() -> None:
+    made = snapshot_of(SERVICE)
+    assert enters(made, 9999) == "InboundPassthroughCluster"
+    assert enters(made, 9999, http=False) == "InboundPassthroughCluster"
+    assert made.listeners["virtualInbound"].chains[-1].application is Application.DETECT
+
+
+def test_the_oldest_service_names_a_shared_port() -> None:
+    twin = SERVICE.replace("name: mine", "name: aged").replace("name: http", "name: tcp-x")
+    made = snapshot_of(SERVICE, twin)
+    assert made.clusters["inbound|8080||"].service.name == "aged"
+    assert follow(made, "virtualInbound", Call(8080)).chain.application is Application.TCP
+
+
+def test_ingress_takes_the_place_of_services() -> None:
+    text = sidecar(
+        "ingress:",
+        "- {port: {number: 8080, protocol: HTTP}, defaultEndpoint: '127.0.0.1:3000'}",
+        "- {port: {number: 8082, protocol: TCP}, defaultEndpoint: '0.0.0.0:3001'}",
+        "- {port: {number: 8083, protocol: TCP}}",
+    )
+    made = snapshot_of(SERVICE, text)
+    assert enters(made, 8080) == "inbound|8080||"
+    assert enters(made, 8081) == "InboundPassthroughCluster"
+    local = made.clusters["inbound|8080||"]
+    assert local.kind is ClusterKind.STATIC
+    assert [each.address for each in local.endpoints] == [ServerAddr("127.0.0.1", 3000)]
+    assert (local.source_v4, local.service.name) == ("", "mine")
+    own = made.clusters["inbound|8082||"]
+    assert [each.address for each in own.endpoints] == [ServerAddr("10.0.0.1", 3001)]
+    assert own.source_v4 == "127.0.0.6"
+    assert made.clusters["inbound|8083||"].kind is ClusterKind.ORIGINAL_DST
+
+
+def test_what_an_ingress_can_not_do_is_refused() -> None:
+    text = sidecar(
+        "ingress:",
+        "- {port: {number: 1}, defaultEndpoint: 'unix:///a'}",
+        "- {port: {number: 2, protocol: TLS},",
+        "   tls: {mode: SIMPLE, serverCertificate: a, privateKey: b}}",
+    )
+    made = snapshot_of(text)
+    assert "unix" in made.clusters["inbound|1||"].refusal
+    assert "tls SIMPLE" in made.clusters["inbound|2||"].refusal
+    assert follow(made, "virtualInbound", Call(2)).chain.refuse_plaintext
+
+
+def test_the_listener_can_be_turned_off() -> None:
+    assert "virtualInbound" not in snapshot_of(inbound_port=0).listeners
+
+
+PLAIN = sidecar(
+    "egress:",
+    "- {port: {number: 9000, protocol: HTTP}, captureMode: NONE, hosts: ['*/*']}",
+    "- {port: {number: 9001, protocol: TCP}, captureMode: NONE, bind: 127.0.0.5, hosts: ['*/*']}",
+    "- {port: {number: 9002}, captureMode: NONE, hosts: ['*/*']}",
+    "ingress:",
+    "- {port: {number: 8080, protocol: HTTP}, captureMode: NONE,",
+    "   defaultEndpoint: '127.0.0.1:3000'}",
+)
+
+
+def other(name: str, port: int, ip: str, kind: str = "http") -> str:
+    return (
+        f"---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\n"
+        f"spec: {{clusterIP: {ip}, ports: [{{name: {kind}, port: {port}}}]}}\n"
+    )
+
+
+OTHERS = (
+    other("a", 9000, "10.96.0.1")
+    + other("b", 9000, "10.96.0.2")
+    + other("c", 9001, "10.96.0.3", "tcp")
+    + other("d", 9002, "10.96.0.4")
+    + other("e", 80, "10.96.0.5")
+)
+
+
+def cluster(name: str, port: int) -> str:
+    return f"outbound|{port}||{name}.default.svc.cluster.local"
+
+
+def listener(made: Snapshot, name: str) -> Listener:
+    found = made.listeners[name]
+    assert not found.captured
+    assert len(found.chains) == 1
+    return found
+
+
+def test_plain_egress_ports() -> None:
+    made = snapshot_of(OTHERS, PLAIN)
+    http = listener(made, "127.0.0.1_9000")
+    assert (http.direction, http.port, http.bind) == (Direction.OUTBOUND, 9000, ("127.0.0.1",))
+    assert follow(made, http.name, Call(9000, host="a")).cluster == cluster("a", 9000)
+    assert follow(made, http.name, Call(9000, host="b.default")).cluster == cluster("b", 9000)
+    assert follow(made, http.name, Call(9000, host="e")).cluster == "PassthroughCluster"
+    tcp = listener(made, "127.0.0.5_9001")
+    assert follow(made, tcp.name, Call(9001, http=False)).cluster == cluster("c", 9001)
+    either = listener(made, "127.0.0.1_9002")
+    assert follow(made, either.name, Call(9002, host="d")).cluster == cluster("d", 9002)
+    assert follow(made, either.name, Call(9002, http=False)).cluster == cluster("d", 9002)
+
+
+def test_a_plain_ingress_port() -> None:
+    made = snapshot_of(PLAIN)
+    found = listener(made, "10.0.0.1_8080")
+    assert (found.direction, found.bind) == (Direction.INBOUND, ("10.0.0.1",))
+    assert follow(made, found.name, Call(8080)).cluster == "inbound|8080||"
+    assert made.clusters["inbound|8080||"].source_v4 == ""
+    away = snapshot_of(PLAIN, host_addresses=frozenset({"10.5.5.5"}))
+    assert listener(away, "0.0.0.0_8080").bind == ("0.0.0.0",)
+
+
+def test_a_plain_port_beside_the_captured_one() -> None:
+    text = sidecar(
+        "egress:",
+        "- {port: {number: 9000, protocol: HTTP}, captureMode: NONE,",
+        "   hosts: [./a.default.svc.cluster.local]}",
+        "- {hosts: ['*/*']}",
+    )  # fmt: skip
+    made = snapshot_of(OTHERS, text)
+    assert follow(made, "127.0.0.1_9000", Call(9000, host="b")).cluster == "PassthroughCluster"
+    assert follow(made, "virtualOutbound", Call(9000, host="b")).cluster == cluster("b", 9000)
+    assert set(made.route_configs) == {"80", "9000", "9002", "127.0.0.1_9000"}
+
+
+def test_a_plain_ingress_port_that_leads_nowhere() -> None:
+    text = sidecar("ingress:", "- {port: {number: 8080, protocol: HTTP}, captureMode: NONE}")
+    assert "no defaultEndpoint" in snapshot_of(text).clusters["inbound|8080||"].refusal
+    (problem,) = problems_of(text)
+    assert (problem.field, problem.line) == ("spec.ingress[0].defaultEndpoint", 6)
+
+
+def test_odd_plain_ports_are_said() -> None:
+    nothing = problems_of(PLAIN.replace("9001", "7001"), OTHERS)
+    assert [(each.field, "none of its hosts" in each.text) for each in nothing] == [
+        ("spec.egress[1].port", True)
+    ]
+    both = problems_of(PLAIN, OTHERS, other("f", 9001, "10.96.0.9", "tcp"))
+    assert [each.field for each in both] == ["spec.egress[1].port"]
+    assert "2 services" in both[0].text
+
+
+def test_endpoints_of_the_own_app_are_the_own_workload() -> None:
+    endpoint = snapshot_of(PLAIN).clusters["inbound|8080||"].endpoints[0]
+    assert isinstance(endpoint.workload, Workload)
+    assert endpoint.workload.name == "me"

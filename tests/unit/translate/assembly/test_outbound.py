@@ -1,0 +1,179 @@
+"""Chains of the captured outbound listener."""
+
+from __future__ import annotations
+
+import pytest
+
+from meshproxy.model.cluster import ClusterKind, UpstreamHttp
+from meshproxy.model.listener import Application
+from meshproxy.model.snapshot import Snapshot
+from tests.unit.translate.support import Call, follow, problems_of, snapshot_of
+
+
+def service(name: str, ports: str, ip: str = "10.96.0.1", more: str = "") -> str:
+    address = f"clusterIP: {ip}, " if ip else ""
+    return (
+        f"---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\n"
+        f"spec: {{{address}{more}ports: {ports}}}\n"
+    )
+
+
+def cluster(name: str, port: int) -> str:
+    return f"outbound|{port}||{name}.default.svc.cluster.local"
+
+
+def goes(made: Snapshot, port: int, address: str = "192.0.2.1", **more: object) -> str:
+    call = Call(port, address, **more)  # type: ignore[arg-type]
+    return follow(made, "virtualOutbound", call).cluster
+
+
+def test_http_services_share_a_port_and_host_tells_them_apart() -> None:
+    made = snapshot_of(
+        service("a", "[{name: http, port: 80}]"),
+        service("b", "[{name: grpc, port: 80}]", "10.96.0.2"),
+    )
+    assert goes(made, 80, host="a") == cluster("a", 80)
+    assert goes(made, 80, "10.96.0.1", host="b") == cluster("b", 80)
+    assert goes(made, 80, host="10.96.0.2") == cluster("b", 80)
+    assert goes(made, 80, host="example.com") == "PassthroughCluster"
+    assert goes(made, 80, http=False) == "PassthroughCluster"
+    assert made.clusters[cluster("a", 80)].http is UpstreamHttp.HTTP1
+    assert made.clusters[cluster("b", 80)].http is UpstreamHttp.HTTP2
+    (chain, _) = made.listeners["virtualOutbound"].chains
+    assert (chain.name, chain.application, chain.port) == ("0.0.0.0_80", Application.HTTP, 80)
+
+
+def test_tcp_services_are_told_apart_by_address() -> None:
+    made = snapshot_of(
+        service("a", "[{name: tcp, port: 5432}]"),
+        service("b", "[{name: tls, port: 5432}]", "10.96.0.2"),
+    )
+    assert goes(made, 5432, "10.96.0.1", http=False) == cluster("a", 5432)
+    assert goes(made, 5432, "10.96.0.2", http=False) == cluster("b", 5432)
+    assert goes(made, 5432, "10.96.0.3", http=False) == "PassthroughCluster"
+    assert "5432" not in made.route_configs
+
+
+def test_http_and_tcp_on_one_port() -> None:
+    made = snapshot_of(
+        service("a", "[{name: http, port: 80}]"),
+        service("b", "[{name: tcp, port: 80}]", "10.96.0.2"),
+    )
+    assert goes(made, 80, "10.96.0.2", host="a") == cluster("b", 80)
+    assert goes(made, 80, "10.96.0.1", host="a") == cluster("a", 80)
+
+
+def test_an_undeclared_port_belongs_to_its_address() -> None:
+    made = snapshot_of(service("a", "[{name: x, port: 81}]"))
+    assert goes(made, 81, "10.96.0.1", host="whatever.example") == cluster("a", 81)
+    assert goes(made, 81, "10.96.0.1", http=False) == cluster("a", 81)
+    assert goes(made, 81, "10.96.0.9", host="a") == "PassthroughCluster"
+    chain = made.listeners["virtualOutbound"].chains[0]
+    assert (chain.application, chain.ips, chain.route_config) == (
+        Application.DETECT,
+        ("10.96.0.1",),
+        "a.default.svc.cluster.local:81",
+    )
+    assert made.clusters[cluster("a", 81)].http is UpstreamHttp.AS_DOWNSTREAM
+
+
+def test_server_first_ports_are_not_looked_at() -> None:
+    made = snapshot_of(service("a", "[{name: db, port: 3306}]"))
+    assert made.listeners["virtualOutbound"].chains[0].application is Application.TCP
+
+
+def test_services_whose_address_is_not_known() -> None:
+    tcp = service("a", "[{name: tcp, port: 5432}]", "")
+    made = snapshot_of(tcp)
+    assert goes(made, 5432, "10.1.2.3", http=False) == cluster("a", 5432)
+    both = snapshot_of(tcp, service("b", "[{name: http, port: 5432}]", ""))
+    assert goes(both, 5432, "10.1.2.3", host="b") == cluster("b", 5432)
+    assert goes(both, 5432, "10.1.2.3", http=False) == cluster("a", 5432)
+
+
+def test_two_that_can_not_be_told_apart_are_said() -> None:
+    texts = [service(name, "[{name: tcp, port: 5432}]", "") for name in ("a", "b")]
+    (problem,) = problems_of(*texts)
+    assert (problem.file, problem.field) == ("1.yaml", "spec.ports[0]")
+    assert "a.default.svc.cluster.local" in problem.text
+
+
+HEADLESS = """
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: a, labels: {kubernetes.io/service-name: a}}
+addressType: IPv4
+ports: [{name: http, port: 80}, {name: tcp, port: 5432}, {name: x, port: 81}]
+endpoints: [{addresses: [10.1.0.1]}, {addresses: [10.1.0.2]}]
+"""
+
+
+def test_headless_services_are_called_at_their_endpoints() -> None:
+    ports = "[{name: http, port: 80}, {name: tcp, port: 5432}, {name: x, port: 81}]"
+    made = snapshot_of(service("a", ports, "None"), HEADLESS)
+    assert goes(made, 5432, "10.1.0.2", http=False) == cluster("a", 5432)
+    assert goes(made, 5432, "10.1.0.3", http=False) == "PassthroughCluster"
+    assert goes(made, 81, "10.1.0.1", host="anything") == cluster("a", 81)
+    assert goes(made, 80, "10.1.0.1", host="a-0.a.default.svc.cluster.local") == cluster("a", 80)
+    found = made.clusters[cluster("a", 5432)]
+    assert found.kind is ClusterKind.ORIGINAL_DST
+    assert len(found.endpoints) == 2
+
+
+def test_a_headless_service_without_endpoints_has_no_chain() -> None:
+    made = snapshot_of(service("a", "[{name: tcp, port: 5432}]", "None"))
+    assert len(made.listeners["virtualOutbound"].chains) == 1
+
+
+def tcp_rule(route: str) -> str:
+    return (
+        "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\n"
+        f"spec: {{hosts: [a], tcp: [{route}]}}\n"
+    )
+
+
+TO_B = "route: [{destination: {host: b}, weight: 30}, {destination: {host: a}, weight: 70}]"
+
+
+@pytest.mark.parametrize(
+    ("match", "applies"),
+    [
+        ("", True),
+        ("match: [{port: 5432}], ", True),
+        ("match: [{port: 1}], ", False),
+        ("match: [{destinationSubnets: [10.96.0.0/16]}], ", True),
+        ("match: [{destinationSubnets: [10.97.0.0/16]}], ", False),
+        ("match: [{gateways: [g]}], ", False),
+        ("match: [{gateways: [mesh]}], ", True),
+        ("match: [{sourceLabels: {app: you}}], ", False),
+        ("match: [{sourceNamespace: default}], ", True),
+        ("match: [{sourceNamespace: other}], ", False),
+    ],
+)
+def test_tcp_rules(match: str, applies: bool) -> None:
+    made = snapshot_of(
+        service("a", "[{name: tcp, port: 5432}]"),
+        service("b", "[{name: tcp, port: 6000}]", "10.96.0.2"),
+        tcp_rule(f"{{{match}{TO_B}}}"),
+    )
+    call = Call(5432, "10.96.0.1", http=False)
+    clusters = follow(made, "virtualOutbound", call).clusters
+    ruled = {cluster("b", 6000): 30, cluster("a", 5432): 70}
+    assert clusters == (ruled if applies else {cluster("a", 5432): 1})
+
+
+def test_the_listener_can_be_turned_off_and_bound() -> None:
+    assert "virtualOutbound" not in snapshot_of(outbound_port=0).listeners
+    made = snapshot_of(outbound_port=16001, bind=("127.0.0.1", "::1"))
+    listener = made.listeners["virtualOutbound"]
+    assert (listener.port, listener.bind, listener.captured) == (16001, ("127.0.0.1", "::1"), True)
+
+
+def test_a_captured_port_at_an_address_of_its_own() -> None:
+    sidecar = (
+        "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: s}\nspec:\n"
+        "  egress:\n  - {port: {number: 80, protocol: HTTP}, bind: 127.1.1.1, hosts: ['*/*']}\n"
+    )
+    made = snapshot_of(service("a", "[{name: http, port: 80}]"), sidecar)
+    assert goes(made, 80, "127.1.1.1", host="a") == cluster("a", 80)
+    assert goes(made, 80, "10.96.0.1", host="a") == "PassthroughCluster"

@@ -1,0 +1,160 @@
+"""What a sidecar sees: exportTo and Sidecar resources."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.translate.support import ME, snapshot_of, translated
+
+
+def service(name: str, namespace: str, port: int = 80, extra: str = "") -> str:
+    return (
+        f"---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: {namespace}"
+        f"{extra}}}\nspec: {{clusterIP: 10.96.{len(name)}.{len(namespace)}, "
+        f"ports: [{{name: http, port: {port}}}]}}\n"
+    )
+
+
+def sidecar(egress: str, namespace: str = "default", name: str = "s", selector: str = "{}") -> str:
+    choose = f"workloadSelector: {{labels: {selector}}}, " if selector != "{}" else ""
+    return (
+        f"---\napiVersion: networking.istio.io/v1\nkind: Sidecar\n"
+        f"metadata: {{name: {name}, namespace: {namespace}}}\nspec: {{{choose}egress: {egress}}}\n"
+    )
+
+
+SERVICES = (
+    service("a", "default")
+    + service("bb", "default")
+    + service("a", "other")
+    + service("c", "third")
+)
+
+
+def seen(*texts: str) -> set[str]:
+    """Hosts with a virtual host on port 80."""
+    made = snapshot_of(SERVICES, *texts)
+    if "80" not in made.route_configs:
+        return set()
+    keys = made.route_configs["80"].hosts
+    return {key.removeprefix("80/").removesuffix(".svc.cluster.local") for key in keys}
+
+
+def test_everything_without_a_sidecar() -> None:
+    assert seen() == {"a.default", "bb.default", "a.other", "c.third"}
+
+
+@pytest.mark.parametrize(
+    ("hosts", "expected"),
+    [
+        ("['*/*']", {"a.default", "bb.default", "a.other", "c.third"}),
+        ("['./*']", {"a.default", "bb.default"}),
+        ("['other/*']", {"a.other"}),
+        ("['~/*']", set()),
+        ("['*/a.default.svc.cluster.local']", {"a.default"}),
+        (
+            "['*/*.third.svc.cluster.local', ./a.default.svc.cluster.local]",
+            {"a.default", "c.third"},
+        ),
+        ("['*/*', '~third/*']", {"a.default", "bb.default", "a.other"}),
+        ("[other/c.third.svc.cluster.local]", set()),
+    ],
+)
+def test_egress_hosts(hosts: str, expected: set[str]) -> None:
+    assert seen(sidecar(f"[{{hosts: {hosts}}}]")) == expected
+
+
+def test_which_sidecar_counts() -> None:
+    mine = sidecar("[{hosts: [third/*]}]", name="mine", selector="{app: me}")
+    others = sidecar("[{hosts: [other/*]}]", name="others", selector="{app: you}")
+    namespace = sidecar("[{hosts: [./*]}]")
+    root = sidecar("[{hosts: [other/*]}]", namespace="istio-system")
+    elsewhere = sidecar("[{hosts: [other/*]}]", namespace="third")
+    assert seen(root, namespace, others, mine) == {"c.third"}
+    assert seen(root, namespace, others) == {"a.default", "bb.default"}
+    assert seen(root) == {"a.other"}
+    assert len(seen(elsewhere)) == 4
+
+
+def test_a_port_of_its_own() -> None:
+    made = snapshot_of(
+        SERVICES,
+        sidecar("[{port: {number: 80, protocol: HTTP}, hosts: [other/*]}, {hosts: [./*]}]"),
+    )
+    assert made.route_configs["80"].hosts == ("80/a.other.svc.cluster.local",)
+    assert set(made.clusters) >= {
+        "outbound|80||a.other.svc.cluster.local",
+        "outbound|80||bb.default.svc.cluster.local",
+    }
+
+
+@pytest.mark.parametrize(
+    ("export", "visible"), [("*", True), (".", False), ("default", True), ("third\\,default", True)]
+)
+def test_export_of_services(export: str, visible: bool) -> None:
+    extra = f', annotations: {{networking.istio.io/exportTo: "{export}"}}'.replace("\\,", ",")
+    assert ("d.other" in seen(service("d", "other", extra=extra))) is visible
+
+
+def test_the_meshs_default_export() -> None:
+    mesh = "kind: MeshConfig\ndefaultServiceExportTo: ['.']\n"
+    assert seen(mesh) == {"a.default", "bb.default"}
+
+
+def rule(namespace: str, host: str, to: str, export: str = "") -> str:
+    exported = f"exportTo: {export}, " if export else ""
+    return (
+        f"---\napiVersion: networking.istio.io/v1\nkind: VirtualService\n"
+        f"metadata: {{name: v, namespace: {namespace}}}\n"
+        f"spec: {{{exported}hosts: [{host}], "
+        f"http: [{{route: [{{destination: {{host: {to}}}}}]}}]}}\n"
+    )
+
+
+A = "a.default.svc.cluster.local"
+C = "c.third.svc.cluster.local"
+
+
+def target(*texts: str) -> str:
+    made = snapshot_of(SERVICES, *texts)
+    action = made.hosts[f"80/{A}"].routes[0].action
+    return action.clusters[0].cluster.split("|")[3]  # type: ignore[union-attr]
+
+
+def test_export_of_rules() -> None:
+    assert target(rule("other", A, C)) == C
+    assert target(rule("other", A, C, "['.']")) == A
+    assert target(rule("other", A, C, "[default]")) == C
+    assert (
+        target("kind: MeshConfig\ndefaultVirtualServiceExportTo: ['.']\n", rule("other", A, C)) == A
+    )
+
+
+def test_what_a_rule_sends_to_comes_along() -> None:
+    narrow = sidecar(f"[{{hosts: [./{A}]}}]")
+    made = snapshot_of(SERVICES, narrow, rule("default", A, C))
+    assert f"outbound|80||{C}" in made.clusters
+    assert f"80/{C}" not in made.hosts
+    assert "outbound|80||bb.default.svc.cluster.local" not in made.clusters
+
+
+def test_the_policy_for_unknown_hosts() -> None:
+    closed = (
+        "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: s}\n"
+        "spec: {outboundTrafficPolicy: {mode: REGISTRY_ONLY}}\n"
+    )
+    mesh = "kind: MeshConfig\noutboundTrafficPolicy: {mode: REGISTRY_ONLY}\n"
+    assert snapshot_of().outbound_allow_any
+    assert not snapshot_of(closed).outbound_allow_any
+    assert not snapshot_of(mesh).outbound_allow_any
+    assert snapshot_of(mesh, closed.replace("REGISTRY_ONLY", "ALLOW_ANY")).outbound_allow_any
+    fallback = snapshot_of(mesh).listeners["virtualOutbound"].chains[-1]
+    assert fallback.tcp is not None
+    assert fallback.tcp.clusters[0].cluster == "BlackHoleCluster"
+
+
+def test_names_in_the_own_namespace() -> None:
+    other = translated(ME.replace("default", "third"), SERVICES, me="third/me").snapshot
+    assert other is not None
+    assert "c" in other.hosts[f"80/{C}"].domains
+    assert "a" not in other.hosts[f"80/{A}"].domains

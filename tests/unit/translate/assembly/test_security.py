@@ -1,0 +1,161 @@
+"""Who may call: mutual TLS by mesh, namespace, workload and port, and what is closed."""
+
+from __future__ import annotations
+
+import pytest
+
+from meshproxy.model.listener import FilterChain
+from tests.unit.translate.support import Call, follow, snapshot_of
+
+
+def peer(spec: str, namespace: str = "default", name: str = "p", created: str = "null") -> str:
+    return (
+        "---\napiVersion: security.istio.io/v1\nkind: PeerAuthentication\n"
+        f"metadata: {{name: {name}, namespace: {namespace}, creationTimestamp: {created}}}\n"
+        f"spec: {spec}\n"
+    )
+
+
+def policy(spec: str, namespace: str = "default", annotations: str = "{}") -> str:
+    return (
+        "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n"
+        f"metadata: {{name: z, namespace: {namespace}, annotations: {annotations}}}\n"
+        f"spec: {spec}\n"
+    )
+
+
+SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {name: mine}
+spec: {selector: {app: me}, ports: [{name: http, port: 80}, {name: tcp, port: 81}]}
+"""
+MINE = "selector: {matchLabels: {app: me}}"
+STRICT = "{mtls: {mode: STRICT}}"
+OPEN = "{mtls: {mode: PERMISSIVE}}"
+
+
+def chain(*texts: str, port: int = 80) -> FilterChain:
+    return follow(snapshot_of(SERVICE, *texts), "virtualInbound", Call(port, "10.0.0.1")).chain
+
+
+def strict(*texts: str, port: int = 80) -> bool:
+    return bool(chain(*texts, port=port).refuse_plaintext)
+
+
+@pytest.mark.parametrize("mode", ["PERMISSIVE", "DISABLE", "UNSET"])
+def test_plaintext_may_enter(mode: str) -> None:
+    assert not strict()
+    assert not strict(peer(f"{{mtls: {{mode: {mode}}}}}"))
+
+
+def test_strict_is_for_known_and_unknown_ports() -> None:
+    for port in (80, 81, 9999):
+        assert strict(peer(STRICT), port=port)
+    assert "PeerAuthentication default/p" in chain(peer(STRICT)).refuse_plaintext
+
+
+@pytest.mark.parametrize(
+    ("policies", "expected"),
+    [
+        ([peer(STRICT, "istio-system")], True),
+        ([peer(STRICT, "istio-system"), peer(OPEN)], False),
+        ([peer(OPEN, "istio-system"), peer(STRICT)], True),
+        ([peer(STRICT, "istio-system"), peer("{}")], True),
+        ([peer(STRICT, "istio-system"), peer("{mtls: {mode: UNSET}}")], True),
+        ([peer(STRICT, "other")], False),
+        ([peer(f"{{{MINE}, mtls: {{mode: STRICT}}}}")], True),
+        ([peer("{selector: {matchLabels: {app: you}}, mtls: {mode: STRICT}}")], False),
+        ([peer(STRICT), peer(f"{{{MINE}, mtls: {{mode: DISABLE}}}}", name="q")], False),
+        ([peer(f"{{{MINE}, mtls: {{mode: STRICT}}}}", "istio-system")], False),
+    ],
+)
+def test_the_narrowest_counts(policies: list[str], expected: bool) -> None:
+    assert strict(*policies) is expected
+
+
+def test_the_oldest_of_two_counts() -> None:
+    new = peer(STRICT, name="a", created="2024-01-01T00:00:00Z")
+    old = peer(OPEN, name="b", created="2023-01-01T00:00:00Z")
+    assert not strict(new, old)
+
+
+def test_ports() -> None:
+    text = peer(
+        f"{{{MINE}, mtls: {{mode: STRICT}}, portLevelMtls: "
+        "{80: {mode: DISABLE}, 81: {mode: UNSET}, 7000: {mode: PERMISSIVE}}}"
+    )
+    assert not strict(text, port=80)
+    assert strict(text, port=81)
+    assert not strict(text, port=7000)
+    assert strict(text, port=7001)
+    only = peer(f"{{{MINE}, portLevelMtls: {{7000: {{mode: STRICT}}}}}}")
+    assert strict(only, port=7000)
+    assert not strict(only, port=7001)
+
+
+def test_ports_that_a_sidecar_opens() -> None:
+    sidecar = (
+        "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: s}\nspec:\n"
+        "  ingress:\n  - {port: {number: 8080, protocol: HTTP}, captureMode: NONE,\n"
+        "     defaultEndpoint: '127.0.0.1:1'}\n"
+    )
+    made = snapshot_of(sidecar, peer(STRICT))
+    assert made.listeners["10.0.0.1_8080"].chains[0].refuse_plaintext
+    by_port = peer(f"{{{MINE}, portLevelMtls: {{8080: {{mode: STRICT}}}}}}")
+    (opened,) = snapshot_of(sidecar, by_port).listeners["10.0.0.1_8080"].chains
+    assert opened.refuse_plaintext
+    assert opened.port == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "closed"),
+    [
+        (policy("{}"), True),
+        (policy("{rules: [{}]}"), True),
+        (policy("{action: DENY, rules: [{}]}"), True),
+        (policy("{action: AUDIT, rules: [{}]}"), False),
+        (policy("{rules: [{}]}", annotations="{istio.io/dry-run: 'true'}"), False),
+        (policy("{rules: [{}]}", "istio-system"), True),
+        (policy("{rules: [{}]}", "other"), False),
+        (policy(f"{{{MINE}, rules: [{{}}]}}"), True),
+        (policy(f"{{{MINE}, rules: [{{}}]}}", "istio-system"), True),
+        (policy("{selector: {matchLabels: {app: you}}, rules: [{}]}"), False),
+        (policy("{targetRefs: [{kind: Service, name: s}], rules: [{}]}"), False),
+    ],
+)
+def test_policies_close(text: str, closed: bool) -> None:
+    for port in (80, 81, 9999):
+        deny = chain(text, port=port).deny
+        assert bool(deny) is closed
+        if closed:
+            assert "AuthorizationPolicy" in deny
+            assert "/z" in deny
+
+
+def test_tokens_close() -> None:
+    text = (
+        "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: j}\n"
+        "spec: {jwtRules: [{issuer: a}]}\n"
+    )
+    assert "RequestAuthentication default/j" in chain(text).deny
+    assert not chain(text.replace("jwtRules: [{issuer: a}]", "")).deny
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        peer("{mtls: {mode: PERMISSIVE}, mlts: {mode: STRICT}}"),
+        policy("{action: AUDIT, rule: [{}]}"),
+    ],
+)
+def test_half_understood_objects_close(text: str) -> None:
+    deny = chain(text).deny
+    assert "is not known" in deny
+
+
+def test_outbound_is_not_guarded() -> None:
+    made = snapshot_of(SERVICE, peer(STRICT), policy("{}"))
+    for found in made.listeners["virtualOutbound"].chains:
+        assert not found.deny
+        assert not found.refuse_plaintext

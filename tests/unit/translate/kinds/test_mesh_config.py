@@ -1,0 +1,153 @@
+"""MeshConfig in its three shapes, and access-log formats."""
+
+from __future__ import annotations
+
+import pytest
+
+from meshproxy.model.logformat import parse_format
+from meshproxy.translate.kinds.access_log import DEFAULT_JSON, DEFAULT_TEXT, JSON, TEXT, LogFormat
+from meshproxy.translate.kinds.mesh_config import LogProvider, MeshConfig
+from tests.unit.translate.support import Severity, check_fault, typed
+
+BODY = """\
+accessLogFile: /dev/stderr
+connectTimeout: 3s
+outboundTrafficPolicy: {mode: REGISTRY_ONLY}
+rootNamespace: root
+defaultServiceExportTo: ['.']
+"""
+
+
+def bare(body: str) -> str:
+    return f"kind: MeshConfig\n{body}"
+
+
+def indented(body: str, by: int) -> str:
+    return "".join(f"{' ' * by}{line}\n" for line in body.splitlines())
+
+
+def config_map(body: str) -> str:
+    head = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\n"
+    return f"{head}data:\n  meshNetworks: 'networks: {{}}'\n  mesh: |-\n{indented(body, 4)}"
+
+
+def operator(body: str) -> str:
+    head = "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\n"
+    return f"{head}spec:\n  profile: default\n  meshConfig:\n{indented(body, 4)}"
+
+
+@pytest.mark.parametrize("shape", [bare, config_map, operator])
+def test_shapes(shape: object) -> None:
+    assert callable(shape)
+    value, problems = typed(shape(BODY))
+    assert not problems, [str(each) for each in problems]
+    assert isinstance(value, MeshConfig)
+    assert (value.access_log_file, value.connect_timeout) == ("/dev/stderr", 3.0)
+    assert (value.allow_any, value.root_namespace) == (False, "root")
+    assert value.service_export_to == (".",)
+
+
+@pytest.mark.parametrize("shape", [bare, config_map, operator])
+def test_problems_have_lines_in_every_shape(shape: object) -> None:
+    assert callable(shape)
+    text = shape(BODY.replace("3s", "soon"))
+    (problem,) = typed(text)[1]
+    assert problem.severity is Severity.ERROR
+    assert problem.field.endswith("connectTimeout")
+    assert "connectTimeout: soon" in text.splitlines()[problem.line - 1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: other}\ndata: {mesh: 'a: 1'}\n",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio}\ndata: {}\n",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: other}\nbinaryData: {a: b}\n",
+        "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nspec: {profile: demo}\n",
+    ],
+)
+def test_objects_without_a_mesh(text: str) -> None:
+    assert typed(text) == (None, [])
+
+
+def test_a_broken_mesh_in_a_config_map() -> None:
+    (problem,) = typed(config_map("a: [\n"))[1]
+    assert (problem.field, problem.severity) == ("data.mesh", Severity.ERROR)
+    assert "line 1 of it" in problem.text
+    check_fault(config_map("- a"), "data.mesh", "must be a mapping")
+
+
+def formats(body: str) -> LogFormat:
+    value, problems = typed(bare(body))
+    assert not problems, [str(each) for each in problems]
+    found: LogFormat = value.log_format
+    return found
+
+
+def test_formats() -> None:
+    assert formats("accessLogFile: a") == TEXT
+    assert formats("accessLogEncoding: JSON") == JSON
+    assert formats("accessLogFormat: 'x %PROTOCOL% 100%%'") == LogFormat("x %PROTOCOL% 100%%")
+    assert formats('accessLogFormat: "%PROTOCOL%\\n"') == LogFormat("%PROTOCOL%")
+    body = 'accessLogEncoding: JSON\naccessLogFormat: \'{"b": "%PROTOCOL%", "a": 1}\''
+    assert formats(body) == LogFormat("", (("b", "%PROTOCOL%"), ("a", "1")))
+
+
+def test_the_defaults_can_be_written() -> None:
+    assert parse_format(DEFAULT_TEXT)
+    for _, text in DEFAULT_JSON:
+        assert parse_format(text)
+    assert len(dict(DEFAULT_JSON)) == 24
+
+
+def test_providers() -> None:
+    body = """\
+extensionProviders:
+- {name: a, envoyFileAccessLog: {path: /a}}
+- {name: b, envoyFileAccessLog: {logFormat: {labels: {k: "%PROTOCOL%"}}}}
+- {name: c, envoyOtelAls: {service: s, port: 1}}
+defaultProviders: {accessLogging: [a]}
+"""
+    value, problems = typed(bare(body))
+    assert not problems
+    assert value.providers == {
+        "a": LogProvider("/a"),
+        "b": LogProvider("/dev/stdout", LogFormat("", (("k", "%PROTOCOL%"),))),
+        "c": LogProvider(supported=False),
+    }
+    assert value.log_providers == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "words"),
+    [
+        ("accessLogFormat: '50%'", "accessLogFormat", ["write %%"]),
+        ("accessLogFormat: '%REQ%'", "accessLogFormat", ["REQ"]),
+        ("{accessLogEncoding: JSON, accessLogFormat: 'a'}", "accessLogFormat", ["not JSON"]),
+        ("{accessLogEncoding: JSON, accessLogFormat: '[1]'}", "accessLogFormat", ["mapping"]),
+        ("accessLogEncoding: XML", "accessLogEncoding", ["not known"]),
+        ("rootNamespace: a_b", "rootNamespace", ["not a namespace"]),
+        ("outboundTrafficPolicy: {mode: NEVER}", "outboundTrafficPolicy.mode", ["not known"]),
+        (
+            "extensionProviders: [{envoyFileAccessLog: {}}]",
+            "extensionProviders[0].name",
+            ["required"],
+        ),
+        ("connectTimeout: 1", "connectTimeout", ["duration"]),
+    ],
+)
+def test_faults(body: str, field: str, words: list[str]) -> None:
+    text = bare(body) if not body.startswith("{") else f"kind: MeshConfig\nspec: {body}"
+    check_fault(text, field if not body.startswith("{") else f"spec.{field}", *words)
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "words"),
+    [
+        ("accessLogFormat: '%REQ(a)% %DOWNSTREAM_PEER_SUBJECT%'", "accessLogFormat", ["'-'"]),
+        ("accessLogFiel: a", "accessLogFiel", ["did you mean accessLogFile?"]),
+        ("tcpKeepalive: {probes: 1}", "tcpKeepalive", ["not implemented"]),
+    ],
+)
+def test_warnings(body: str, field: str, words: list[str]) -> None:
+    check_fault(bare(body), field, *words, severity=Severity.WARNING)
