@@ -1,0 +1,232 @@
+"""From a snapshot to a plan, keeping what has not changed.
+
+Building is a generator: it pauses after every host and cluster, so that a worker can compile a
+large change in slices between requests. Nothing is visible until `Builder.commit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+
+from meshproxy.base.lookup import HostTable
+from meshproxy.cluster.balance import compile_balancer
+from meshproxy.cluster.endpoints import Registry
+from meshproxy.model.cluster import Cluster
+from meshproxy.model.listener import Direction, FilterChain, Listener
+from meshproxy.model.route import VirtualHost
+from meshproxy.model.snapshot import Snapshot
+from meshproxy.model.telemetry import AccessLog
+from meshproxy.plan.hosts import compile_host, compile_tcp, direct_route, forward_route
+from meshproxy.plan.plan import (
+    ChainPlan,
+    ClusterPlan,
+    ClusterSlot,
+    HostPlan,
+    ListenerPlan,
+    Plan,
+    RoutePlan,
+)
+from meshproxy.plan.sinks import LogSink, Sink
+from meshproxy.record import Peer
+from meshproxy.telemetry.access_log import compile_access_log
+from meshproxy.telemetry.metrics import Counters
+
+Write = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a worker hands in once: state that outlives plans, chance, and the way to log files.
+
+    ``open_log`` maps a path to a function that takes lines; ``draw`` gives floats in ``[0, 1)``.
+    """
+
+    registry: Registry
+    counters: Counters
+    draw: Callable[[], float]
+    open_log: Callable[[str], Write]
+    environment: Mapping[str, str]
+
+
+class Builder:
+    """Compiles snapshots one after the other for one worker."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._slots: dict[str, ClusterSlot] = {}
+        # Compiled pieces, each with the model object it came from: none is compiled twice.
+        self._hosts: dict[str, tuple[VirtualHost, HostPlan]] = {}
+        self._clusters: dict[str, tuple[Cluster, ClusterPlan]] = {}
+
+    def slot(self, name: str) -> ClusterSlot:
+        slot = self._slots.get(name)
+        if slot is None:
+            slot = self._slots[name] = ClusterSlot(name)
+        return slot
+
+    def steps(self, snapshot: Snapshot, generation: int) -> Generator[None, None, Plan]:
+        """Build the plan; each ``next`` is a small step. Its value is for `commit`."""
+        plan = Plan(generation, snapshot.settings)
+        clusters: dict[str, tuple[Cluster, ClusterPlan]] = {}
+        for name, cluster in snapshot.clusters.items():
+            clusters[name] = self._cluster(cluster)
+            plan.clusters[name] = clusters[name][1]
+            yield
+        hosts: dict[str, tuple[VirtualHost, HostPlan]] = {}
+        for name, host in snapshot.hosts.items():
+            known = self._hosts.get(name)
+            hosts[name] = (
+                known
+                if known is not None and known[0] is host
+                else (host, compile_host(host, self.slot))
+            )
+            yield
+        compiled = {name: host for name, (_, host) in hosts.items()}
+        tables: dict[str, HostTable[HostPlan]] = {}
+        for config in snapshot.route_configs.values():
+            tables[config.name] = HostTable(
+                (
+                    (domain, compiled[key])
+                    for key in config.hosts
+                    for domain in snapshot.hosts[key].domains
+                ),
+                snapshot.settings.max_hosts_remembered,
+            )
+            yield
+        maker = _ChainMaker(self, snapshot, generation, tables)
+        for listener in snapshot.listeners.values():
+            plan.listeners[listener.name] = maker.listener(listener)
+            yield
+        self._next = (clusters, hosts)
+        return plan
+
+    def build(self, snapshot: Snapshot, generation: int) -> Plan:
+        """`steps` run to the end, and committed."""
+        steps = self.steps(snapshot, generation)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                plan: Plan = end.value
+                self.commit(plan)
+                return plan
+
+    def commit(self, plan: Plan) -> None:
+        """Make the new clusters the ones that slots mean; the caller swaps the plan."""
+        old = self._clusters
+        self._clusters, self._hosts = self._next
+        for name, slot in list(self._slots.items()):
+            slot.plan = plan.clusters.get(name)
+        for name, (_, cluster) in old.items():
+            if plan.clusters.get(name) is not cluster:
+                self._context.registry.release(cluster.states)
+
+    def _cluster(self, cluster: Cluster) -> tuple[Cluster, ClusterPlan]:
+        known = self._clusters.get(cluster.name)
+        if known is not None and known[0] is cluster:
+            return known
+        self.slot(cluster.name)
+        states = self._context.registry.adopt(cluster.name, cluster.endpoints, cluster.idle_timeout)
+        pick = compile_balancer(cluster.balance, states, self._context.draw)
+        return cluster, ClusterPlan(cluster, states, pick)
+
+    def peers(self, snapshot: Snapshot) -> dict[str, Peer]:
+        registry = self._context.registry
+        return {ip: registry.peer(workload) for ip, workload in snapshot.peers.items()}
+
+    def log_sinks(self, logs: tuple[AccessLog, ...], outbound: bool) -> tuple[LogSink, ...]:
+        return tuple(
+            self._log_sink(log)
+            for log in logs
+            if log.path and (log.outbound if outbound else log.inbound)
+        )
+
+    def _log_sink(self, log: AccessLog) -> LogSink:
+        line = compile_access_log(log, self._context.environment)
+        write = self._context.open_log(log.path)
+        return lambda record: write(line(record))
+
+    @property
+    def counters(self) -> Counters:
+        return self._context.counters
+
+
+class _ChainMaker:
+    """Makes the listeners of one plan; sinks and callers' names are shared by its chains."""
+
+    def __init__(
+        self,
+        builder: Builder,
+        snapshot: Snapshot,
+        generation: int,
+        tables: dict[str, HostTable[HostPlan]],
+    ) -> None:
+        self._builder = builder
+        self._snapshot = snapshot
+        self._generation = generation
+        self._tables = tables
+        self._peers = builder.peers(snapshot)
+        self._sinks = {
+            direction: Sink(
+                builder.counters,
+                snapshot.workload,
+                direction is Direction.OUTBOUND,
+                builder.log_sinks(snapshot.access_logs, direction is Direction.OUTBOUND),
+            )
+            for direction in Direction
+        }
+
+    def listener(self, model: Listener) -> ListenerPlan:
+        listener = ListenerPlan(model.name, model.direction, model.captured)
+        listener.settings = self._snapshot.settings
+        for chain_model in model.chains:
+            chain = self._chain(model, chain_model)
+            if not model.captured or (not chain_model.port and not chain_model.ips):
+                listener.default = chain
+            elif chain_model.ips:
+                for ip in chain_model.ips:
+                    listener.by_address.setdefault((ip, chain_model.port), chain)
+            else:
+                listener.by_port.setdefault(chain_model.port, chain)
+        return listener
+
+    def _chain(self, listener: Listener, model: FilterChain) -> ChainPlan:
+        chain = ChainPlan(model.name, listener.name, listener.direction)
+        chain.generation = self._generation
+        chain.settings = self._snapshot.settings
+        chain.application = model.application
+        chain.deny = model.deny
+        chain.refuse_plaintext = model.refuse_plaintext
+        if model.tcp is not None:
+            chain.tcp = compile_tcp(model.tcp, self._builder.slot)
+        if model.route_config:
+            chain.hosts = self._tables.get(model.route_config)
+            chain.fallback = self._fallback(listener)
+        elif chain.tcp is not None:
+            # All HTTP of this chain goes where its connections go: inbound, and passthrough.
+            chain.fallback = chain.tcp
+        sink = self._sinks[listener.direction]
+        chain.finish_http = sink.finish_http
+        chain.finish_tcp = sink.finish_tcp
+        chain.open_tcp = sink.open_tcp
+        if listener.direction is Direction.INBOUND:
+            chain.peer_of = self._peers
+        return chain
+
+    def _fallback(self, listener: Listener) -> RoutePlan:
+        """For hosts that no virtual host names (Istio `outboundTrafficPolicy`)."""
+        if not self._snapshot.outbound_allow_any:
+            return direct_route(
+                "block_all",
+                502,
+                "outboundTrafficPolicy is REGISTRY_ONLY and no service has this host",
+            )
+        if not listener.captured:
+            return direct_route(
+                "block_all",
+                502,
+                f"no service has this host on {listener.name}, and a plain port has no original "
+                "destination to pass it on to",
+            )
+        return forward_route("allow_any", self._builder.slot("PassthroughCluster"))

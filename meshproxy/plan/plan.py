@@ -1,0 +1,256 @@
+"""The compiled configuration, as the data path sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from meshproxy.base.addr import Address
+from meshproxy.base.lookup import HostTable
+from meshproxy.cluster.balance import Pick
+from meshproxy.cluster.endpoints import EndpointState
+from meshproxy.model.cluster import Cluster, ClusterKind
+from meshproxy.model.listener import Application, Direction
+from meshproxy.model.settings import DEFAULTS, Settings
+from meshproxy.record import UNKNOWN_PEER, Peer, Record
+from meshproxy.route.rewrite import HeaderEdit, PathRewrite
+from meshproxy.telemetry.metrics import TcpCell
+from meshproxy.wire.heads import RequestHead
+
+
+class ClusterPlan:
+    """A cluster ready for use: its endpoints' states and the function that picks one."""
+
+    __slots__ = (
+        "connect_timeout",
+        "http",
+        "idle_timeout",
+        "keep_source",
+        "kind",
+        "model",
+        "name",
+        "pick",
+        "refusal",
+        "source_v4",
+        "source_v6",
+        "states",
+    )
+
+    def __init__(self, model: Cluster, states: tuple[EndpointState, ...], pick: Pick) -> None:
+        self.model = model
+        self.name = model.name
+        self.kind = model.kind
+        self.http = model.http
+        self.connect_timeout = model.connect_timeout
+        self.idle_timeout = model.idle_timeout
+        self.source_v4 = model.source_v4
+        self.source_v6 = model.source_v6
+        self.keep_source = model.keep_source
+        self.refusal = model.refusal
+        self.states = states
+        self.pick = pick
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether the endpoint is wherever the connection was going.
+
+        Of a headless service it is, if that is one of its own; for others one is picked.
+        """
+        return self.kind is ClusterKind.ORIGINAL_DST
+
+    def has(self, address: Address) -> bool:
+        return any(state.address == address for state in self.states)
+
+    def source_for(self, address: Address) -> str:
+        return self.source_v6 if address.is_v6 else self.source_v4
+
+
+class ClusterSlot:
+    """A cluster's name with what it means now.
+
+    Compiled hosts hold slots, so that a host outlives the plan in which a cluster has changed.
+    ``plan`` None: nothing of that name exists.
+    """
+
+    __slots__ = ("name", "plan")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.plan: ClusterPlan | None = None
+
+
+class Destination:
+    """One arm of a split."""
+
+    __slots__ = ("edit_request", "edit_response", "slot")
+
+    def __init__(
+        self,
+        slot: ClusterSlot,
+        edit_request: HeaderEdit | None = None,
+        edit_response: HeaderEdit | None = None,
+    ) -> None:
+        self.slot = slot
+        self.edit_request = edit_request
+        self.edit_response = edit_response
+
+
+class RoutePlan:
+    """What is done with a request that a route matched.
+
+    Either ``only``/``choose`` say where it goes, or ``status`` is answered from here, with
+    ``location`` where that is a redirect.
+    """
+
+    __slots__ = (
+        "authority",
+        "body",
+        "choose",
+        "edit_answer",
+        "index",
+        "location",
+        "name",
+        "only",
+        "reason",
+        "rewrite_path",
+        "status",
+        "timeout",
+    )
+
+    def __init__(self, name: str, index: int = 0) -> None:
+        self.name = name
+        self.index = index
+        self.only: Destination | None = None
+        self.choose: Callable[[float], Destination] | None = None
+        self.timeout = 0.0
+        self.rewrite_path: PathRewrite | None = None
+        self.authority = b""
+        self.status = 0
+        self.body = b""
+        self.reason = ""
+        self.location: Callable[[RequestHead], bytes] | None = None
+        self.edit_answer: HeaderEdit | None = None
+
+
+class HostPlan:
+    """A virtual host's rules, compiled: from a request to its route (None: none matches)."""
+
+    __slots__ = ("name", "route")
+
+    def __init__(self, name: str, route: Callable[[RequestHead], RoutePlan | None]) -> None:
+        self.name = name
+        self.route = route
+
+
+class ChainPlan:
+    """What happens to connections of one destination; one object for as long as its plan lives."""
+
+    __slots__ = (
+        "application",
+        "deny",
+        "direction",
+        "fallback",
+        "finish_http",
+        "finish_tcp",
+        "generation",
+        "hosts",
+        "listener",
+        "name",
+        "open_tcp",
+        "peer_of",
+        "refuse_plaintext",
+        "settings",
+        "tcp",
+    )
+
+    def __init__(self, name: str, listener: str, direction: Direction) -> None:
+        self.name = name
+        self.listener = listener
+        self.direction = direction
+        self.generation = 0
+        self.application = Application.DETECT
+        self.settings = DEFAULTS
+        self.deny = ""
+        self.refuse_plaintext = ""
+        self.hosts: HostTable[HostPlan] | None = None
+        self.fallback: RoutePlan | None = None  # for hosts that no virtual host names
+        self.tcp: RoutePlan | None = None
+        self.finish_http: Callable[[Record], None] = _ignore
+        self.finish_tcp: Callable[[Record], None] = _ignore
+        self.open_tcp: Callable[[Record], TcpCell] = _no_cell
+        self.peer_of: Mapping[str, Peer] = {}
+
+    @property
+    def inbound(self) -> bool:
+        return self.direction is Direction.INBOUND
+
+    def route(self, head: RequestHead) -> RoutePlan | None:
+        """The route of a request; None where its host has no rule for it."""
+        if self.hosts is not None:
+            host = self.hosts.find(head.authority)
+            if host is not None:
+                return host.route(head)
+        return self.fallback
+
+    def caller(self, ip: str) -> Peer:
+        return self.peer_of.get(ip, UNKNOWN_PEER)
+
+
+def _ignore(record: Record) -> None:
+    """No sink."""
+
+
+def _no_cell(record: Record) -> TcpCell:
+    return TcpCell()
+
+
+class ListenerPlan:
+    """A listener's chains by where the connection was going: the most exact one wins."""
+
+    __slots__ = ("by_address", "by_port", "captured", "default", "direction", "name", "settings")
+
+    def __init__(self, name: str, direction: Direction, captured: bool) -> None:
+        self.name = name
+        self.direction = direction
+        self.captured = captured
+        self.by_address: dict[tuple[str, int], ChainPlan] = {}
+        self.by_port: dict[int, ChainPlan] = {}
+        self.default: ChainPlan | None = None
+        self.settings = DEFAULTS
+
+    @property
+    def inbound(self) -> bool:
+        return self.direction is Direction.INBOUND
+
+    def chain(self, destination: Address) -> ChainPlan | None:
+        """The chain for a connection that was going there."""
+        return (
+            self.by_address.get((destination.ip, destination.port))
+            or self.by_port.get(destination.port)
+            or self.default
+        )
+
+
+class Plan:
+    """One whole compiled configuration."""
+
+    __slots__ = ("clusters", "generation", "listeners", "settings")
+
+    def __init__(self, generation: int, settings: Settings) -> None:
+        self.generation = generation
+        self.settings = settings
+        self.listeners: dict[str, ListenerPlan] = {}
+        self.clusters: dict[str, ClusterPlan] = {}
+
+    def chain(self, listener: str, destination: Address) -> ChainPlan | None:
+        """The chain that governs the next request of a connection of that listener."""
+        found = self.listeners.get(listener)
+        return found.chain(destination) if found is not None else None
+
+
+class Plans:
+    """The one attribute that a swap assigns."""
+
+    __slots__ = ("current",)
+
+    def __init__(self, first: Plan) -> None:
+        self.current = first

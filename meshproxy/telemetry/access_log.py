@@ -1,0 +1,242 @@
+"""Access-log lines from a format, compiled (Envoy's access logging documentation).
+
+A line is written for every request, so a format is turned into one function: the source of a single
+``template % (value, value, ...)`` is put together from the expressions below, and compiled once.
+Nothing of the format's own text becomes source: it stays in the template, and names of headers in
+a table. Measured for Istio's JSON format: 2.6 µs a line, where a call for each operator takes 5.3.
+`reference_line` is the plain form that tests hold the compiled one to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from json.encoder import encode_basestring
+from typing import Any
+
+from meshproxy.base.addr import Address
+from meshproxy.model.logformat import Operator, Piece, parse_format
+from meshproxy.model.telemetry import AccessLog
+from meshproxy.record import Record
+from meshproxy.telemetry.operators import Get, compile_operator, start_time
+
+Line = Callable[[Record], str]
+
+_quote: Callable[[str], str] = encode_basestring
+
+# Operators as expressions of `r` (the record), `q` and `a` (fields of request and answer).
+_NUMBERS = {
+    "BYTES_RECEIVED": "r.body_in",
+    "BYTES_SENT": "r.body_out",
+    "DOWNSTREAM_WIRE_BYTES_RECEIVED": "r.wire_in",
+    "DOWNSTREAM_WIRE_BYTES_SENT": "r.wire_out",
+    "DURATION": "r.duration_ms",
+    "RESPONSE_CODE": "r.code",
+}
+_TEXTS = {
+    "CONNECTION_TERMINATION_DETAILS": "r.termination",
+    "PROTOCOL": "r.protocol",
+    "RESPONSE_CODE_DETAILS": 'r.details.replace(" ", "_")',
+    "RESPONSE_FLAGS": "r.flags",
+    "ROUTE_NAME": "(r.route and r.route.name)",
+    "UPSTREAM_CLUSTER": "(r.cluster and r.cluster.name)",
+    "UPSTREAM_CLUSTER_RAW": "(r.cluster and r.cluster.name)",
+    "UPSTREAM_TRANSPORT_FAILURE_REASON": 'r.transport_failure.replace(" ", "_")',
+}
+_ADDRESSES = {
+    "DOWNSTREAM_DIRECT_REMOTE_ADDRESS": "r.client",
+    "DOWNSTREAM_LOCAL_ADDRESS": "r.local",
+    "DOWNSTREAM_REMOTE_ADDRESS": "r.client",
+    "UPSTREAM_HOST": "r.upstream",
+    "UPSTREAM_LOCAL_ADDRESS": "r.upstream_local",
+    "UPSTREAM_REMOTE_ADDRESS": "r.upstream",
+}
+_PSEUDO = {
+    ":authority": "(r.request and r.request.authority)",
+    ":method": "(r.request and r.request.method)",
+    ":path": "r.path",
+}
+
+
+def compile_access_log(log: AccessLog, environment: Mapping[str, str]) -> Line:
+    """A function from a finished record to its line, newline included.
+
+    ``environment`` answers %ENVIRONMENT% and, under ``HOSTNAME``, %HOSTNAME%.
+    """
+    writer = _Writer(environment, bool(log.json))
+    if log.json:
+        parts = ",".join(
+            _quote(key).replace("%", "%%") + ":" + writer.json_value(text) for key, text in log.json
+        )
+        return writer.compile("{" + parts + "}\n")
+    newline = "" if log.text.endswith("\n") else "\n"
+    return writer.compile(writer.text(parse_format(log.text)) + newline)
+
+
+class _Writer:
+    """Collects expressions while a template is made."""
+
+    def __init__(self, environment: Mapping[str, str], json: bool) -> None:
+        self._environment = environment
+        self._json = json
+        self._values: list[str] = []
+        self._names: list[bytes] = []
+        self._getters: list[Any] = []
+
+    def text(self, pieces: tuple[Piece, ...]) -> str:
+        return "".join(
+            self._operator(piece) if isinstance(piece, Operator) else piece.replace("%", "%%")
+            for piece in pieces
+        )
+
+    def json_value(self, text: str) -> str:
+        """Numbers stay numbers where an operator is the whole value; what is not set is null."""
+        pieces = parse_format(text)
+        if len(pieces) == 1 and isinstance(pieces[0], Operator):
+            return self._operator(pieces[0])
+        line = _reference_text(pieces, self._environment)
+        return self._call(lambda record: _quote(line(record)))
+
+    def compile(self, template: str) -> Line:
+        values = "".join(f"{value}, " for value in self._values)
+        source = f"def line(r):\n{_PROLOGUE}    return T % ({values})\n"
+        scope = {
+            "T": template,
+            "N": tuple(self._names),
+            "G": tuple(self._getters),
+            "t": _json_text if self._json else _plain_text,
+            "h": _json_bytes if self._json else _plain_bytes,
+            "d": _json_address if self._json else _plain_address,
+            "E": {},
+        }
+        exec(compile(source, "<access log>", "exec"), scope)
+        made: Any = scope["line"]
+        return made  # type: ignore[no-any-return]
+
+    def _operator(self, operator: Operator) -> str:
+        name, argument, length = operator
+        if length:
+            return self._general(operator)
+        if name in _NUMBERS:
+            return self._value(_NUMBERS[name])
+        if name in _TEXTS:
+            return self._value(f"t({_TEXTS[name]})")
+        if name in _ADDRESSES:
+            return self._value(f"d({_ADDRESSES[name]})")
+        if name == "START_TIME" and not argument:
+            self._getters.append(start_time())
+            clock = f"G[{len(self._getters) - 1}](r.wall)"
+            return f'"{self._value(clock)}"' if self._json else self._value(clock)
+        if name in ("REQ", "RESP") and argument:
+            return self._header(name, argument, operator)
+        return self._general(operator)
+
+    def _header(self, name: str, argument: str, operator: Operator) -> str:
+        found = []
+        for part in argument.split("?"):
+            wanted = part.strip().lower()
+            if name == "REQ" and (wanted in _PSEUDO or wanted == "host"):
+                found.append(_PSEUDO[":authority" if wanted == "host" else wanted])
+            elif wanted.startswith(":"):
+                return self._general(operator)
+            else:
+                self._names.append(wanted.encode())
+                fields = "q" if name == "REQ" else "a"
+                found.append(f"{fields}.get(N[{len(self._names) - 1}])")
+        return self._value(f"h({' or '.join(found)})")
+
+    def _general(self, operator: Operator) -> str:
+        """Any operator, by the reference's getter."""
+        get = compile_operator(operator, self._environment)
+        return self._call(lambda record: _shown(get(record), self._json))
+
+    def _call(self, getter: Callable[[Record], object]) -> str:
+        self._getters.append(getter)
+        return self._value(f"G[{len(self._getters) - 1}](r)")
+
+    def _value(self, expression: str) -> str:
+        self._values.append(expression)
+        return "%s"
+
+
+_PROLOGUE = """    q = r.request.fields if r.request is not None else E
+    a = r.response.fields if r.response is not None else E
+"""
+
+
+def _json_text(value: str | None) -> str:
+    return _quote(value) if value else "null"
+
+
+def _plain_text(value: str | None) -> str:
+    return value or "-"
+
+
+def _json_bytes(value: bytes | None) -> str:
+    return _quote(value.decode("utf-8", "replace")) if value else "null"
+
+
+def _plain_bytes(value: bytes | None) -> str:
+    return value.decode("utf-8", "replace") if value else "-"
+
+
+_addresses: dict[Address, str] = {}
+_MOST_ADDRESSES = 4096
+
+
+def _json_address(value: Address) -> str:
+    """Each connection's addresses are written again and again; looking them up is faster."""
+    text = _addresses.get(value)
+    if text is None:
+        if len(_addresses) >= _MOST_ADDRESSES:
+            _addresses.clear()
+        text = _addresses[value] = f'"{value}"' if value.ip else "null"
+    return text
+
+
+def _plain_address(value: Address) -> str:
+    return str(value) if value.ip else "-"
+
+
+def _shown(value: str | int | None, json: bool) -> str | int:
+    if value is None or value == "":
+        return "null" if json else "-"
+    return _quote(value) if json and isinstance(value, str) else value
+
+
+# The reference.
+
+
+def reference_line(log: AccessLog, environment: Mapping[str, str]) -> Line:
+    """What `compile_access_log` must write, said plainly."""
+    if not log.json:
+        line = _reference_text(parse_format(log.text), environment)
+        return lambda record: line(record).removesuffix("\n") + "\n"
+    values = [(key, _reference_json(text, environment)) for key, text in log.json]
+
+    def write(record: Record) -> str:
+        return "{" + ",".join(f"{_quote(key)}:{value(record)}" for key, value in values) + "}\n"
+
+    return write
+
+
+def _reference_json(text: str, environment: Mapping[str, str]) -> Callable[[Record], str]:
+    pieces = parse_format(text)
+    if len(pieces) == 1 and isinstance(pieces[0], Operator):
+        get: Get = compile_operator(pieces[0], environment)
+        return lambda record: str(_shown(get(record), True))
+    line = _reference_text(pieces, environment)
+    return lambda record: _quote(line(record))
+
+
+def _reference_text(pieces: tuple[Piece, ...], environment: Mapping[str, str]) -> Line:
+    getters = [
+        compile_operator(piece, environment) if isinstance(piece, Operator) else piece
+        for piece in pieces
+    ]
+
+    def line(record: Record) -> str:
+        return "".join(
+            get if isinstance(get, str) else str(_shown(get(record), False)) for get in getters
+        )
+
+    return line
