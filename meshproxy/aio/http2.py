@@ -1,0 +1,282 @@
+"""What both ends of an HTTP/2 connection have in common: frames on a transport, and windows.
+
+A stream that may not send now keeps its data in a queue; its owner is told to stop, and to go on
+once the queue has emptied. Windows towards the peer are opened as data is passed on, so that a
+slow reader on one side slows the sender on the other, stream by stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any
+
+from meshproxy.aio.outbox import BULK, Outbox
+from meshproxy.base.addr import Address
+from meshproxy.record import NO_ADDRESS
+from meshproxy.wire.errors import WireError
+from meshproxy.wire.h2 import (
+    Code,
+    Codec,
+    DataCame,
+    GoAwayCame,
+    HeadersCame,
+    StreamEnded,
+    StreamReset,
+    WindowOpened,
+)
+from meshproxy.wire.heads import Headers
+
+
+class Stream:
+    """One stream's sending queue and what it owes the peer's window.
+
+    Subclasses hear of the peer through ``on_*`` and send through the rest.
+    """
+
+    def __init__(self, connection: Http2Connection, stream_id: int) -> None:
+        self.connection = connection
+        self.id = stream_id
+        self.open = True
+        self._queue: deque[bytes] = deque()
+        self._queued_end: Headers | None = None
+        self._blocked = False
+        self._paused = False
+        self._owed = 0  # bytes that were passed on while paused
+        self.ended_by_peer = False
+
+    # The connection calls these.
+
+    def on_headers(self, headers: Headers, end: bool) -> None:
+        raise NotImplementedError
+
+    def on_data(self, data: bytes) -> None:
+        raise NotImplementedError
+
+    def on_end(self, trailers: Headers) -> None:
+        raise NotImplementedError
+
+    def on_reset(self, code: int) -> None:
+        """The stream is gone: reset by the peer, or with its connection."""
+        raise NotImplementedError
+
+    def on_writable(self, writable: bool) -> None:
+        raise NotImplementedError
+
+    # Sending.
+
+    def write(self, data: bytes) -> None:
+        if self.open and data:
+            self._queue.append(data)
+            self.pump()
+
+    def write_end(self, trailers: Headers) -> None:
+        if self.open:
+            self._queued_end = trailers
+            self.pump()
+
+    def pump(self) -> None:
+        """Send what the windows and the transport allow."""
+        codec = self.connection.codec
+        while self._queue and not self.connection.stopped:
+            room = codec.window(self.id)
+            if room <= 0:
+                break
+            data = self._queue.popleft()
+            if len(data) > room:
+                self._queue.appendleft(data[room:])
+                data = data[:room]
+            last = not self._queue and self._queued_end == []
+            codec.send_data(self.id, data, last)
+            self.connection.sent(len(data))
+            if last:
+                self._end_sent()
+        if not self._queue and self._queued_end is not None:
+            if self._queued_end:
+                codec.send_trailers(self.id, self._queued_end)
+            else:
+                codec.send_data(self.id, b"", True)
+            self._end_sent()
+        self.connection.flush()
+        self.tell()
+
+    def _end_sent(self) -> None:
+        self._queued_end = None
+        self.on_end_sent()
+
+    def on_end_sent(self) -> None:
+        """Our half has ended."""
+
+    def tell(self) -> None:
+        """Say whether more is wanted now, if that has changed."""
+        blocked = bool(self._queue) or self.connection.stopped
+        if blocked != self._blocked:
+            self._blocked = blocked
+            self.on_writable(not blocked)
+
+    def cut(self, code: Code) -> None:
+        """Reset the stream; the peer sees ``code``."""
+        if self.open:
+            self.connection.codec.reset(self.id, code)
+            self.connection.forget(self)
+            self.connection.flush()
+
+    # Receiving.
+
+    def received(self, data: bytes, counted: int) -> None:
+        if self._paused:
+            self._owed += counted
+        else:
+            self.connection.codec.consumed(self.id, counted)
+        self.on_data(data)
+
+    def pause(self) -> None:
+        self._paused = True
+
+    def resume(self) -> None:
+        self._paused = False
+        if self._owed:
+            owed, self._owed = self._owed, 0
+            self.connection.codec.consumed(self.id, owed)
+            self.connection.flush()
+
+
+class Http2Connection(asyncio.Protocol):
+    """Frames on a transport. Subclasses make streams for requests, or requests on streams."""
+
+    def __init__(self, codec: Codec, buffer_bytes: int, outbox: Outbox) -> None:
+        self.codec = codec
+        self._outbox = outbox
+        self._listed = False  # with the outbox
+        self._unwritten = 0  # bytes of data since the last write
+        self.streams: dict[int, Any] = {}
+        self.local = NO_ADDRESS
+        self.stopped = False  # the transport's buffer is full
+        self.closed = False
+        self._buffer_bytes = buffer_bytes
+        self._transport: asyncio.Transport
+        self._broken = False
+
+    # The transport calls these.
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._transport = transport
+        transport.set_write_buffer_limits(self._buffer_bytes)
+        name = transport.get_extra_info("sockname")
+        if name:
+            self.local = Address(name[0], name[1])
+        self.codec.start()
+        self.flush()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for event in self.codec.receive(data):
+                self._on_event(event)
+        except WireError as error:
+            self.on_broken(error)
+        self.flush()
+        if self._broken:
+            self.close()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        for stream in list(self.streams.values()):
+            self.forget(stream)
+            stream.on_reset(Code.CANCEL.value)
+
+    def pause_writing(self) -> None:
+        self.stopped = True
+        for stream in list(self.streams.values()):
+            stream.tell()
+
+    def resume_writing(self) -> None:
+        self.stopped = False
+        for stream in list(self.streams.values()):
+            stream.pump()
+
+    # Subclasses.
+
+    def on_new_stream(self, event: HeadersCame) -> None:
+        """Headers on a stream that we did not open."""
+
+    def on_go_away(self, event: GoAwayCame) -> None:
+        """The peer wants no more streams."""
+
+    def on_broken(self, error: WireError) -> None:
+        """The peer broke the protocol; a GOAWAY is on its way and the connection will close."""
+        self._broken = True
+
+    # Streams call these.
+
+    def sent(self, size: int) -> None:
+        """Data was framed. A turn can bring megabytes, so that much of it is written at once."""
+        self._unwritten += size
+        if self._unwritten > BULK:
+            self.write_out()
+
+    def flush(self) -> None:
+        """What was sent goes out at the end of the loop's turn, all streams together."""
+        if not self._listed:
+            self._listed = True
+            self._outbox.add(self)
+
+    def write_out(self) -> None:
+        self._listed = False
+        self._unwritten = 0
+        if not self.closed and not self._transport.is_closing():
+            data = self.codec.take()
+            if data:
+                self._transport.write(data)
+
+    def forget(self, stream: Stream) -> None:
+        stream.open = False
+        self.streams.pop(stream.id, None)
+
+    def _on_event(self, event: object) -> None:
+        match event:
+            case DataCame(stream_id, data, counted):
+                stream = self.streams.get(stream_id)
+                if stream is None:
+                    self.codec.consumed(stream_id, counted)
+                else:
+                    stream.received(data, counted)
+            case HeadersCame(stream_id, headers, end):
+                stream = self.streams.get(stream_id)
+                if stream is None:
+                    self.on_new_stream(event)
+                else:
+                    stream.ended_by_peer = end
+                    stream.on_headers(headers, end)
+            case StreamEnded(stream_id, trailers):
+                stream = self.streams.get(stream_id)
+                if stream is not None:
+                    stream.ended_by_peer = True
+                    stream.on_end(trailers)
+            case StreamReset(stream_id, code):
+                stream = self.streams.get(stream_id)
+                if stream is not None:
+                    self.forget(stream)
+                    stream.on_reset(code)
+            case WindowOpened(stream_id):
+                self._on_window(stream_id)
+            case GoAwayCame():
+                self.on_go_away(event)
+
+    def _on_window(self, stream_id: int) -> None:
+        if stream_id:
+            stream = self.streams.get(stream_id)
+            if stream is not None:
+                stream.pump()
+            return
+        for stream in list(self.streams.values()):
+            stream.pump()
+
+    def close(self) -> None:
+        self.write_out()
+        self._transport.close()
+
+    def abort(self) -> None:
+        self._transport.abort()
