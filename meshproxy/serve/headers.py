@@ -1,0 +1,135 @@
+"""Which header fields pass, which end here, and which are ours.
+
+Hop-by-hop fields and those that `Connection` names end here, before ours are added, so that a
+caller can't have ours dropped (RFC 9110 section 7.6.1). What is added and taken away is what
+Istio's sidecars do (Envoy, "HTTP header manipulation"; without `use_remote_address`, so that
+`X-Forwarded-For` passes unchanged).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+
+from meshproxy.wire.framing import tokens
+from meshproxy.wire.heads import Headers, RequestHead, ResponseHead, without
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"http2-settings",
+        b"keep-alive",
+        b"proxy-connection",
+        b"te",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+# Ours on the way in, or answers to them: a caller does not get to set these.
+OVERRIDES = frozenset(
+    {
+        b"x-envoy-decorator-operation",
+        b"x-envoy-downstream-service-cluster",
+        b"x-envoy-downstream-service-node",
+        b"x-envoy-expected-rq-timeout-ms",
+        b"x-envoy-external-address",
+        b"x-envoy-force-trace",
+        b"x-envoy-hedge-on-per-try-timeout",
+        b"x-envoy-internal",
+        b"x-envoy-ip-tags",
+        b"x-envoy-is-timeout-retry",
+        b"x-envoy-max-retries",
+        b"x-envoy-original-url",
+        b"x-envoy-retriable-header-names",
+        b"x-envoy-retriable-status-codes",
+        b"x-envoy-retry-grpc-on",
+        b"x-envoy-retry-on",
+        b"x-envoy-upstream-alt-stat-name",
+        b"x-envoy-upstream-rq-per-try-timeout-ms",
+        b"x-envoy-upstream-rq-timeout-alt-response",
+        b"x-envoy-upstream-rq-timeout-ms",
+        b"x-envoy-upstream-stream-duration-ms",
+    }
+)
+_LOOKED_AT = HOP_BY_HOP | OVERRIDES | {b"x-envoy-attempt-count"}
+_NEVER_NAMED = frozenset({b"host", b"content-length"})  # `Connection` may not take these away
+
+_FIRST = (b"x-envoy-attempt-count", b"1")
+_HTTP = (b"x-forwarded-proto", b"http")
+_HTTPS = (b"x-forwarded-proto", b"https")
+
+
+def request_headers(head: RequestHead, outbound: bool, request_id: Callable[[], bytes]) -> Headers:
+    """The fields that go on to the upstream. ``request_id`` makes one where the caller sent none.
+
+    The new id is put among the head's own fields as well, for the log.
+    """
+    fields = head.fields
+    headers = head.headers
+    if not _LOOKED_AT.isdisjoint(fields):
+        headers = without(headers, _ended_here(head, outbound))
+    if b"x-request-id" not in fields:
+        fields[b"x-request-id"] = new = request_id()
+        headers.append((b"x-request-id", new))
+    if b"x-forwarded-proto" not in fields:
+        headers.append(_HTTPS if head.scheme == b"https" else _HTTP)
+    if outbound:
+        headers.append(_FIRST)
+    return headers
+
+
+def _ended_here(head: RequestHead, outbound: bool) -> set[bytes]:
+    fields = head.fields
+    gone = {*HOP_BY_HOP, b"x-envoy-decorator-operation"}
+    if outbound:
+        gone.add(b"x-envoy-attempt-count")
+    if b"connection" in fields:
+        gone.update(tokens(fields[b"connection"]))
+        gone -= _NEVER_NAMED
+    if not OVERRIDES.isdisjoint(fields) and not _is_internal(fields.get(b"x-forwarded-for", b"")):
+        gone |= OVERRIDES
+    return gone
+
+
+def _is_internal(forwarded_for: bytes) -> bool:
+    """Envoy's rule without `use_remote_address`: exactly one address, and a private one."""
+    try:
+        address = ipaddress.ip_address(forwarded_for.decode("latin-1").strip())
+    except ValueError:
+        return False
+    return address.is_private and not address.is_unspecified
+
+
+# Also what `Connection` usually names: itself, as "keep-alive" and "close" are options.
+_ANSWER_GONE = HOP_BY_HOP | {b"close", b"server", b"x-envoy-upstream-service-time"}
+
+
+def answer_headers(
+    head: ResponseHead, server: tuple[bytes, bytes], date: bytes, milliseconds: int
+) -> Headers:
+    """The fields that go back to the client.
+
+    ``server`` replaces the upstream's, as Envoy does; ``date`` is used where it sent none.
+    """
+    fields = head.fields
+    headers = head.headers
+    if not _ANSWER_GONE.isdisjoint(fields):
+        gone = _ANSWER_GONE
+        if b"connection" in fields:
+            named = tokens(fields[b"connection"])
+            if not gone.issuperset(named):
+                gone = gone | (set(named) - _NEVER_NAMED)
+        if len(fields) == len(headers):
+            # No name came twice: the names in lower case are at hand, in the same order.
+            headers = [pair for name, pair in zip(fields, headers, strict=True) if name not in gone]
+        else:
+            headers = without(headers, gone)
+    if b"date" not in fields:
+        headers.append((b"date", date))
+    headers.append(server)
+    time = b"%d" % milliseconds
+    headers.append((b"x-envoy-upstream-service-time", time))
+    # For the log, which tells what the client was sent.
+    fields[b"server"] = server[1]
+    fields[b"x-envoy-upstream-service-time"] = time
+    return headers

@@ -1,0 +1,254 @@
+"""A downstream connection that speaks HTTP/2: a request on each stream."""
+
+from __future__ import annotations
+
+from meshproxy.aio.http2 import Http2Connection, Stream
+from meshproxy.base.addr import Address
+from meshproxy.base.errors import Kind, ProxyError, Side
+from meshproxy.plan.plan import ChainPlan
+from meshproxy.record import Peer, Record
+from meshproxy.serve.exchange import Exchange
+from meshproxy.serve.local import local_answer
+from meshproxy.serve.serving import Serving
+from meshproxy.wire.errors import WireError
+from meshproxy.wire.h2 import ALL_STREAMS, Code, HeadersCame, check_trailers, request_head
+from meshproxy.wire.heads import Headers, RequestHead, ResponseHead
+
+
+class Http2Server(Http2Connection):
+    """``chain`` is the one found when the connection came; later plans may have another."""
+
+    def __init__(
+        self, serving: Serving, chain: ChainPlan, listener: str, client: Address, local: Address
+    ) -> None:
+        settings = chain.settings
+        super().__init__(serving.http2(False, settings), settings.buffer_bytes, serving.outbox)
+        self.serving = serving
+        self.listener = listener
+        self.chain = chain
+        self.client = client
+        self.destination = local
+        self.peer: Peer = chain.caller(client.ip)
+        self._idle_since = serving.now()
+        self._warned = self._draining = False  # a first and a final GOAWAY have been sent
+        serving.connections.add(self)
+
+    def current_chain(self) -> ChainPlan:
+        """A plan governs the next stream of every connection."""
+        plan = self.serving.plans.current
+        if self.chain.generation != plan.generation:
+            chain = plan.chain(self.listener, self.destination)
+            if chain is not None:
+                self.chain = chain
+                self.peer = chain.caller(self.client.ip)
+        return self.chain
+
+    def on_new_stream(self, event: HeadersCame) -> None:
+        if self._draining:
+            self.codec.reset(event.stream_id, Code.REFUSED_STREAM)
+            return
+        chain = self.current_chain()
+        if chain.refuse_plaintext:
+            self.serving.turn_away(self._transport, chain, self.client, self.destination)
+            return
+        stream = ServerStream(self, event.stream_id)
+        self.streams[event.stream_id] = stream
+        stream.ended_by_peer = event.end
+        try:
+            head = request_head(event.headers, event.end, chain.settings.max_request_headers)
+        except WireError as error:
+            stream.refuse(error)
+            return
+        stream.begin(chain, head)
+
+    def on_broken(self, error: WireError) -> None:
+        super().on_broken(error)
+        self.serving.count(
+            "meshproxy_downstream_protocol_errors_total", self.listener, error.details
+        )
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.serving.connections.discard(self)
+        self.serving.limits.connection_closed()
+
+    def forget(self, stream: Stream) -> None:
+        super().forget(stream)
+        if not self.streams:
+            self._idle_since = self.serving.now()
+            if self._draining and not self.closed:
+                self.close()
+
+    # The worker calls these.
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.streams)
+
+    def check(self, now: float) -> None:
+        if (
+            not self.streams
+            and now - self._idle_since > self.chain.settings.downstream_idle_timeout
+        ):
+            self.close()
+
+    def drain(self) -> None:
+        """First say that there will be an end (RFC 9113 6.8), so that streams on their way are
+        served; a step later, which streams were seen, and close when they have ended."""
+        if self.closed:
+            return
+        if not self._warned:
+            self._warned = True
+            self.codec.go_away(ALL_STREAMS)
+        elif not self._draining:
+            self._draining = True
+            self.codec.go_away(self.codec.last_stream())
+        self.flush()
+        if self._draining and not self.streams:
+            self.close()
+
+
+class ServerStream(Stream):
+    """A `DownstreamStream`."""
+
+    connection: Http2Server
+
+    def __init__(self, connection: Http2Server, stream_id: int) -> None:
+        super().__init__(connection, stream_id)
+        self._exchange: Exchange | None = None
+        self._head: RequestHead | None = None
+        self._started = False  # the exchange wants the body
+        self._early: list[bytes] = []
+        self._trailers: Headers | None = None
+        self._answer_ended = False
+        self.wire_in = 0
+        self.wire_out = 0
+
+    def begin(self, chain: ChainPlan, head: RequestHead) -> None:
+        connection = self.connection
+        serving = connection.serving
+        record = Record(serving.now(), serving.wall(), connection.client, connection.destination)
+        record.generation = chain.generation
+        record.chain = chain
+        record.protocol = "HTTP/2"
+        record.request = head
+        record.path = head.path
+        record.peer = connection.peer
+        self.wire_in = head.wire_bytes
+        self._head = head
+        self.pause()  # until the exchange asks for the body
+        self._exchange = Exchange(serving, self, chain, head, record)
+        self._exchange.start()
+
+    def refuse(self, error: WireError) -> None:
+        """Answer a malformed request on its own stream."""
+        self.connection.serving.count(
+            "meshproxy_downstream_protocol_errors_total", self.connection.listener, error.details
+        )
+        answer, body = local_answer(error.status, error.reason.encode())
+        self.send_answer(answer, answer.headers)
+        self.send_data(body)
+        self.send_end([])
+        if not self.ended_by_peer:
+            self.connection.codec.reset(self.id, Code.NO_ERROR)
+        self.connection.forget(self)
+
+    # The connection calls these.
+
+    def on_headers(self, headers: Headers, end: bool) -> None:
+        pass  # the codec tells a second block as trailers
+
+    def on_data(self, data: bytes) -> None:
+        self.wire_in += len(data) + 9
+        if not data:
+            return
+        if self._started and self._exchange is not None:
+            self._exchange.on_request_data(data)
+            if self._exchange is not None:
+                self._exchange.on_request_flush()
+        else:
+            self._early.append(data)
+
+    def on_end(self, trailers: Headers) -> None:
+        try:
+            trailers = check_trailers(trailers, self.connection.chain.settings.max_request_headers)
+        except WireError as error:
+            self.cut(Code.PROTOCOL_ERROR)
+            if self._exchange is not None:
+                problem = ProxyError(Kind.BAD_REQUEST, error.reason, Side.DOWNSTREAM)
+                self._exchange.on_client_error(problem)
+            return
+        if self._started and self._exchange is not None:
+            self._exchange.on_request_end(trailers)
+        else:
+            self._trailers = trailers
+
+    def on_reset(self, code: int) -> None:
+        if self._exchange is not None:
+            self._exchange.on_client_error(ProxyError(Kind.CLIENT_GONE, side=Side.DOWNSTREAM))
+
+    def on_writable(self, writable: bool) -> None:
+        if self._exchange is not None:
+            self._exchange.on_client_writable(writable)
+
+    # The exchange calls these.
+
+    def start_body(self) -> None:
+        self._started = True
+        assert self._exchange is not None
+        early, self._early = self._early, []
+        for data in early:
+            self._exchange.on_request_data(data)
+        self.resume()
+        if self._trailers is not None and self._exchange is not None:
+            self._exchange.on_request_end(self._trailers)
+
+    def start_tunnel(self) -> None:
+        raise AssertionError("HTTP/2 has no Upgrade (RFC 9113 section 8.6)")
+
+    def send_informational(self, head: ResponseHead) -> None:
+        self._send_headers(head, head.headers, False)
+
+    def send_answer(self, head: ResponseHead, headers: Headers) -> None:
+        end = head.length == 0
+        self._send_headers(head, headers, end)
+        self._answer_ended = end
+
+    def _send_headers(self, head: ResponseHead, headers: Headers, end: bool) -> None:
+        if self.open:
+            lines = [(b":status", b"%d" % head.status)]
+            lines += [(name.lower(), value) for name, value in headers]
+            self.wire_out += sum(len(name) + len(value) + 4 for name, value in lines)
+            self.connection.codec.send_headers(self.id, lines, end)
+            self.connection.flush()
+
+    def send_data(self, data: bytes) -> None:
+        self.wire_out += len(data) + 9
+        self.write(data)
+
+    def send_end(self, trailers: Headers) -> None:
+        self.write_end([(name.lower(), value) for name, value in trailers])
+
+    def flush(self) -> None:
+        """The connection writes once for each read of its own."""
+
+    def on_end_sent(self) -> None:
+        self._answer_ended = True
+        if self._exchange is None:
+            self._close()
+
+    def reset(self, error: ProxyError) -> None:
+        self.cut(Code.INTERNAL_ERROR)
+
+    def done(self) -> None:
+        self._exchange = None
+        if self._answer_ended:
+            self._close()
+
+    def _close(self) -> None:
+        """Both the answer and the exchange have ended."""
+        if self.open and not self.ended_by_peer:
+            # RFC 9113 8.1: the answer is whole, the rest of the request is not wanted.
+            self.connection.codec.reset(self.id, Code.NO_ERROR)
+        self.connection.forget(self)
+        self.connection.flush()

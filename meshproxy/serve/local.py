@@ -1,0 +1,41 @@
+"""Answers that are made here and not by an upstream."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from meshproxy.wire.heads import ResponseHead, index
+
+_TEXT = (b"content-type", b"text/plain; charset=utf-8")
+
+
+def local_answer(status: int, body: bytes) -> tuple[ResponseHead, bytes]:
+    """A plain-text answer with its body."""
+    headers = [(b"content-length", b"%d" % len(body))]
+    if body:
+        headers.append(_TEXT)
+    return _head(status, headers, len(body)), body
+
+
+def redirect_answer(status: int, location: bytes) -> tuple[ResponseHead, bytes]:
+    """A redirect; it has no body, as Envoy's."""
+    return _head(status, [(b"location", location), (b"content-length", b"0")], 0), b""
+
+
+def grpc_answer(grpc_status: int, message: bytes) -> tuple[ResponseHead, bytes]:
+    """A failed call without messages ("trailers-only", gRPC over HTTP/2 specification).
+
+    ``grpc-message`` is percent-encoded, as the specification asks.
+    """
+    headers = [
+        (b"content-type", b"application/grpc"),
+        (b"grpc-status", b"%d" % grpc_status),
+        (b"grpc-message", quote(message, safe=" !\"#$&'()*+,/:;<=>?@[]").encode()),
+    ]
+    return _head(200, headers, 0), b""
+
+
+def _head(status: int, headers: list[tuple[bytes, bytes]], length: int) -> ResponseHead:
+    head = ResponseHead(status, headers, index(headers))
+    head.length = length
+    return head

@@ -1,0 +1,128 @@
+"""What every downstream connection of a worker shares."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from typing import Protocol
+from wsgiref.handlers import format_date_time
+
+from meshproxy.aio.timers import Timers
+from meshproxy.base.addr import Address
+from meshproxy.base.clock import Clock
+from meshproxy.plan.plan import ChainPlan, Plans
+from meshproxy.serve.reset import reset
+from meshproxy.telemetry.metrics import Counters
+from meshproxy.upstream.upstreams import Upstreams
+from meshproxy.wire.codecs import MakeCodec, MakeReader
+
+GRACE = 0.4  # seconds that a fresh connection is left open when draining: a request may be coming
+
+_log = logging.getLogger(__name__)
+
+
+class Connection(Protocol):
+    """What a worker has to be able to do with any downstream connection."""
+
+    listener: str
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is in flight on it."""
+        ...
+
+    def check(self, now: float) -> None:
+        """Called now and then: close what has waited too long."""
+        ...
+
+    def drain(self) -> None:
+        """Finish what is in flight, say that no more is wanted, then close."""
+        ...
+
+    def abort(self) -> None: ...
+
+
+class Limits(Protocol):
+    """Counts that are true over all workers (`runtime/page.py`)."""
+
+    def connection_opened(self, most: int) -> bool:
+        """Count one more downstream connection; False if there are ``most`` already."""
+        ...
+
+    def connection_closed(self) -> None: ...
+
+
+class Serving:
+    """Handed to every connection. Plain attributes: the data path reads them all the time."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        clock: Clock,
+        plans: Plans,
+        timers: Timers,
+        upstreams: Upstreams,
+        counters: Counters,
+        limits: Limits,
+        reader: MakeReader,
+        http2: MakeCodec,
+        draw: Callable[[], float],
+    ) -> None:
+        self.loop = loop
+        self.now = clock.monotonic
+        self.wall = clock.wall
+        self.plans = plans
+        self.timers = timers
+        self.upstreams = upstreams
+        self.outbox = upstreams.outbox
+        self.counters = counters
+        self.limits = limits
+        self.reader = reader
+        self.http2 = http2
+        self.draw = draw
+        self.connections: set[Connection] = set()
+        self.draining_inbound = False
+        self.date = b""
+        self._entropy = ""
+        self._set_date()
+        timers.every(1.0, self._set_date)
+        timers.every(1.0, self._check_all)
+
+    def request_id(self) -> bytes:
+        """A new UUID version 4 (RFC 9562); random bytes are fetched from the system in batches."""
+        if not self._entropy:
+            self._entropy = os.urandom(4096).hex()
+        digits, self._entropy = self._entropy[:32], self._entropy[32:]
+        variant = "89ab"[int(digits[16], 16) & 3]
+        return (
+            f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+        ).encode()
+
+    def count(self, name: str, *labels: str) -> None:
+        self.counters.add(name, labels)
+
+    def turn_away(
+        self, transport: asyncio.Transport, chain: ChainPlan, client: Address, local: Address
+    ) -> None:
+        """Refuse plaintext where only mutual TLS may enter: reset, count, and say so."""
+        self.count("meshproxy_connections_refused_total", chain.listener, "plaintext")
+        _log.warning("refused %s on its way to %s: %s", client, local, chain.refuse_plaintext)
+        reset(transport)
+
+    def _set_date(self) -> None:
+        self.date = format_date_time(int(self.wall())).encode()
+
+    def _check_all(self) -> None:
+        now = self.now()
+        for connection in list(self.connections):
+            connection.check(now)
+
+
+def address_of(name: object) -> Address:
+    """A socket name as an address; IPv4 mapped into IPv6 becomes IPv4."""
+    if not isinstance(name, tuple) or len(name) < 2:
+        return Address("", 0)
+    ip = str(name[0])
+    return Address(ip.removeprefix("::ffff:") if "." in ip else ip, int(name[1]))

@@ -1,0 +1,311 @@
+"""An opaque connection: bytes both ways, with back-pressure, half-close and resets carried over.
+
+Also the waiting room of a connection whose protocol nobody declared (`Application.DETECT`): the
+client's first bytes decide, or the server, if it speaks first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from meshproxy.aio.spawn import spawn
+from meshproxy.base.addr import Address
+from meshproxy.base.errors import Kind, ProxyError, Side
+from meshproxy.cluster.endpoints import EndpointState
+from meshproxy.plan.plan import ChainPlan, Destination, RoutePlan
+from meshproxy.record import Record
+from meshproxy.serve.reset import reset
+from meshproxy.serve.serving import Serving
+from meshproxy.telemetry.metrics import TcpCell
+from meshproxy.upstream.tcp import TcpClient
+
+
+class TcpServer(asyncio.Protocol):
+    """The downstream half, and the `TcpSink` of the upstream half.
+
+    It can begin speculatively (`start_quietly`): the upstream is dialled while another protocol
+    still waits for the client's first bytes. If the server speaks first this becomes the
+    connection's protocol; if the client does, its owner says what it is (`take_over`, `abandon`).
+    """
+
+    def __init__(
+        self,
+        serving: Serving,
+        chain: ChainPlan,
+        client: Address,
+        local: Address,
+        transport: asyncio.Transport,
+    ) -> None:
+        self._serving = serving
+        self._chain = chain
+        self.listener = chain.listener
+        self._transport = transport
+        self._upstream: TcpClient | None = None
+        self._endpoint: EndpointState | None = None
+        self._early: list[bytes] = []
+        self._client_ended = False
+        self._server_ended = False
+        self._closed = False
+        self._abandoned = False
+        self._in_charge = False  # we are the transport's protocol
+        self._on_charge: Callable[[], None] | None = None
+        self._cell: TcpCell | None = None
+        self._reported = (0, 0)
+        self._last = serving.now()
+        self._record = Record(self._last, serving.wall(), client, local)
+        self._record.generation = chain.generation
+        self._record.chain = chain
+        self._record.peer = chain.caller(client.ip)
+
+    # Beginning.
+
+    def start(self) -> None:
+        """Take the connection over and dial."""
+        self._take_charge()
+        self._spawn_dial()
+
+    def start_quietly(self, on_charge: Callable[[], None]) -> None:
+        """Dial; take the connection over only if the server speaks, or can't be reached.
+
+        ``on_charge`` is called when that happens.
+        """
+        self._on_charge = on_charge
+        self._spawn_dial()
+
+    def take_over(self, data: bytes) -> None:
+        """What the client said is opaque: here it is (nothing, where it only ended its side)."""
+        self._on_charge = None
+        self._take_charge()
+        if self._upstream is not None:
+            self._open_cell()
+        if data:
+            self.data_received(data)
+
+    def abandon(self) -> None:
+        """The connection is none of ours after all."""
+        self._abandoned = True
+        if self._upstream is not None:
+            self._upstream.transport.close()
+        self._release()
+
+    def _take_charge(self) -> None:
+        if not self._in_charge:
+            self._in_charge = True
+            self._transport.set_write_buffer_limits(self._chain.settings.buffer_bytes)
+            self._transport.set_protocol(self)
+            self._serving.connections.add(self)
+            if self._on_charge is not None:
+                self._on_charge()
+
+    def _spawn_dial(self) -> None:
+        spawn(self._serving.loop, self._dial(), f"tcp {self._record.local}")
+
+    async def _dial(self) -> None:
+        record = self._record
+        try:
+            if self._chain.deny:
+                record.termination = self._chain.deny
+                raise ProxyError(Kind.DENIED, self._chain.deny, Side.US)
+            route = self._chain.tcp
+            if route is None:
+                raise ProxyError(Kind.NO_ROUTE, "no TCP route", Side.US)
+            self._upstream = await self._connect(route)
+        except ProxyError as error:
+            self._refuse(error)
+            return
+        if self._closed or self._abandoned:
+            self._upstream.transport.abort()
+            self._release()
+            if self._closed:
+                self._finish()
+            return
+        record.upstream_local = self._upstream.local
+        self._begin()
+
+    async def _connect(self, route: RoutePlan) -> TcpClient:
+        record, settings = self._record, self._chain.settings
+        record.route = route
+        cluster = self._choose(route).slot.plan
+        if cluster is None:
+            raise ProxyError(Kind.NO_CLUSTER, "the route's cluster does not exist", Side.US)
+        record.cluster = cluster
+        endpoint = self._serving.upstreams.endpoint(cluster, record.local, record.client)
+        self._endpoint = record.endpoint = endpoint
+        record.upstream = endpoint.address
+        if not self._chain.inbound:
+            record.peer = endpoint.peer
+        endpoint.active += 1
+        endpoint.pool.open += 1
+        return await self._serving.upstreams.connect(
+            cluster, endpoint, lambda: TcpClient(endpoint, settings.buffer_bytes)
+        )
+
+    def _choose(self, route: RoutePlan) -> Destination:
+        if route.only is not None:
+            return route.only
+        assert route.choose is not None
+        self._record.draw = draw = self._serving.draw()
+        return route.choose(draw)
+
+    def _begin(self) -> None:
+        """Both halves are there: pass on what has come already."""
+        assert self._upstream is not None
+        early, self._early = self._early, []
+        for data in early:
+            self._upstream.transport.write(data)
+        if early and not self._transport.is_closing():
+            self._transport.resume_reading()
+        if self._in_charge:
+            self._open_cell()
+        if self._client_ended:
+            self._upstream.transport.write_eof()
+        self._upstream.listen(self)
+
+    def _refuse(self, error: ProxyError) -> None:
+        """Nobody to talk to: the client sees a reset, as it would without us."""
+        record = self._record
+        record.flags = error.meaning.flag if error.meaning.flag != "-" else ""
+        record.details = error.meaning.details
+        record.transport_failure = error.reason if record.flags == "UF" else ""
+        if self._abandoned:
+            self._release()
+        elif self._closed:
+            self._finish()
+        else:
+            self._take_charge()
+            reset(self._transport)
+
+    # The downstream transport calls these.
+
+    def data_received(self, data: bytes) -> None:
+        self._record.wire_in += len(data)
+        self._last = self._serving.now()
+        if self._upstream is not None:
+            self._upstream.transport.write(data)
+        else:
+            self._early.append(data)
+            self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        self._client_ended = True
+        if self._upstream is not None and not self._upstream.transport.is_closing():
+            self._upstream.transport.write_eof()
+            self._close_if_ended()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closed = True
+        self._serving.limits.connection_closed()
+        if self._upstream is not None and not self._upstream.closed:
+            if isinstance(exc, ConnectionResetError):
+                self._record.flags = "DC"
+                reset(self._upstream.transport)
+            else:
+                self._upstream.transport.close()
+        elif self._upstream is None and not self._record.flags:
+            self._record.flags = "DC"
+            return  # `_dial` finds out and ends it
+        self._finish()
+
+    def pause_writing(self) -> None:
+        if self._upstream is not None:
+            self._upstream.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self._upstream is not None and not self._upstream.closed:
+            self._upstream.transport.resume_reading()
+
+    # The upstream half calls these.
+
+    def on_upstream_data(self, data: bytes) -> None:
+        self._settle()
+        self._record.wire_out += len(data)
+        self._last = self._serving.now()
+        self._transport.write(data)
+
+    def on_upstream_eof(self) -> None:
+        self._settle()
+        self._server_ended = True
+        if not self._transport.is_closing():
+            self._transport.write_eof()
+            self._close_if_ended()
+
+    def on_upstream_lost(self, exc: Exception | None) -> None:
+        if self._closed or self._abandoned:
+            return
+        self._settle()
+        if isinstance(exc, ConnectionResetError):
+            self._record.flags = "UC"
+            reset(self._transport)
+        else:
+            self._transport.close()
+
+    def _settle(self) -> None:
+        """The server did something first: the protocol is an opaque one."""
+        if not self._in_charge and not self._abandoned:
+            self._take_charge()
+            self._open_cell()
+
+    def on_upstream_writable(self, writable: bool) -> None:
+        if self._transport.is_closing():
+            return
+        if writable:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+
+    # Ending.
+
+    def _close_if_ended(self) -> None:
+        if self._client_ended and self._server_ended:
+            assert self._upstream is not None
+            self._upstream.transport.close()
+            self._transport.close()
+
+    def _open_cell(self) -> TcpCell:
+        if self._cell is None:
+            self._cell = self._chain.open_tcp(self._record)
+            self._cell.opened += 1
+        return self._cell
+
+    def _release(self) -> None:
+        if self._endpoint is not None:
+            self._endpoint.active -= 1
+            self._endpoint = None
+
+    def _finish(self) -> None:
+        self._serving.connections.discard(self)
+        record = self._record
+        self._release()
+        self._open_cell().closed += 1
+        self._report()
+        record.duration_ms = int((self._serving.now() - record.start) * 1000)
+        record.body_in, record.body_out = record.wire_in, record.wire_out
+        self._chain.finish_tcp(record)
+
+    def _report(self) -> None:
+        """Bring the cell up to date; long connections are counted while they live."""
+        if self._cell is not None:
+            record, (received, sent) = self._record, self._reported
+            self._cell.received += record.wire_in - received
+            self._cell.sent += record.wire_out - sent
+            self._reported = (record.wire_in, record.wire_out)
+
+    # The worker calls these.
+
+    @property
+    def busy(self) -> bool:
+        return True
+
+    def check(self, now: float) -> None:
+        self._report()
+        idle = self._chain.settings.tcp_idle_timeout
+        if idle and now - self._last > idle:
+            self._transport.close()
+
+    def drain(self) -> None:
+        """An opaque connection can't be told that we are leaving: it may end by itself."""
+
+    def abort(self) -> None:
+        self._transport.abort()

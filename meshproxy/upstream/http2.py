@@ -1,0 +1,186 @@
+"""A client connection that speaks HTTP/2: many requests at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshproxy.aio.http2 import Http2Connection, Stream
+from meshproxy.base.addr import Address
+from meshproxy.base.errors import Kind, ProxyError, Retry
+from meshproxy.cluster.endpoints import EndpointState
+from meshproxy.upstream.stream import AnswerSink
+from meshproxy.wire.errors import WireError
+from meshproxy.wire.h2 import Code, Codec, GoAwayCame, check_trailers, response_head
+from meshproxy.wire.heads import Headers, RequestHead
+
+if TYPE_CHECKING:
+    from meshproxy.upstream.upstreams import Upstreams
+
+
+class Http2Client(Http2Connection):
+    """Stays in its endpoint's pool as long as it takes more streams."""
+
+    def __init__(self, upstreams: Upstreams, endpoint: EndpointState, codec: Codec) -> None:
+        super().__init__(codec, upstreams.settings.buffer_bytes, upstreams.outbox)
+        self._upstreams = upstreams
+        self._endpoint = endpoint
+        self.max_fields = upstreams.settings.max_response_headers
+        self.idle_since = 0.0
+        self.reused = False
+        self.leaving = False  # no further stream may be opened
+
+    @property
+    def has_room(self) -> bool:
+        return not self.leaving and not self.closed and len(self.streams) < self.codec.max_streams()
+
+    def open_stream(self) -> ClientStream:
+        """A stream for one request; it takes part once `send_request` is called."""
+        stream = ClientStream(self)
+        self.reused = True
+        return stream
+
+    def on_go_away(self, event: GoAwayCame) -> None:
+        self.leaving = True
+        self._endpoint.pool.forget(self)
+        for stream in [s for s in self.streams.values() if s.id > event.last_id]:
+            self.forget(stream)
+            stream.fail(
+                ProxyError(Kind.UPSTREAM_RESET, "the upstream went away first", retry=Retry.ALWAYS)
+            )
+        if not self.streams:
+            self.close()
+
+    def on_broken(self, error: WireError) -> None:
+        super().on_broken(error)
+        for stream in list(self.streams.values()):
+            self.forget(stream)
+            stream.fail(ProxyError(Kind.UPSTREAM_PROTOCOL, error.reason))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._endpoint.pool.open -= 1
+        self._endpoint.pool.forget(self)
+
+    def forget(self, stream: Stream) -> None:
+        super().forget(stream)
+        if not self.streams:
+            self.idle_since = self._upstreams.loop.time()
+            if self.leaving and not self.closed:
+                self.close()
+
+
+class ClientStream(Stream):
+    """An `UpstreamStream`."""
+
+    connection: Http2Client
+
+    def __init__(self, connection: Http2Client) -> None:
+        super().__init__(connection, 0)
+        self._sink: AnswerSink | None = None
+        self._method = b""
+        self._answered = False
+        self._sent = False
+        self.reused = connection.reused
+
+    @property
+    def local(self) -> Address:
+        return self.connection.local
+
+    def send_request(self, head: RequestHead, headers: Headers, sink: AnswerSink) -> None:
+        connection = self.connection
+        self._sink = sink
+        self._method = head.method
+        if connection.closed:
+            self.fail(ProxyError(Kind.UPSTREAM_CLOSED, "the upstream closed", retry=Retry.ALWAYS))
+            return
+        self.id = connection.codec.new_stream()
+        connection.streams[self.id] = self
+        self._sent = head.length == 0
+        lines = [
+            (b":method", head.method),
+            (b":scheme", head.scheme),
+            (b":authority", head.authority),
+            (b":path", head.path),
+        ]
+        lines += [(n.lower(), v) for n, v in headers if n.lower() != b"host"]
+        if head.fields.get(b"te", b"").lower() == b"trailers":
+            lines.append((b"te", b"trailers"))
+        connection.codec.send_headers(self.id, lines, self._sent)
+        connection.flush()
+
+    def send_data(self, data: bytes) -> None:
+        self.write(data)
+
+    def send_end(self, trailers: Headers) -> None:
+        self.write_end([(name.lower(), value) for name, value in trailers])
+
+    def flush(self) -> None:
+        """The connection writes once for each read of its own."""
+
+    def on_end_sent(self) -> None:
+        self._sent = True
+
+    def cancel(self) -> None:
+        self._sink = None
+        self.cut(Code.CANCEL)
+
+    def fail(self, error: ProxyError) -> None:
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.on_upstream_error(error)
+
+    # The connection calls these.
+
+    def on_headers(self, headers: Headers, end: bool) -> None:
+        sink = self._sink
+        if sink is None:
+            return
+        try:
+            answer = response_head(headers, end, self._method, self.connection.max_fields)
+        except WireError as error:
+            self.cut(Code.PROTOCOL_ERROR)
+            self.fail(ProxyError(Kind.UPSTREAM_PROTOCOL, error.reason))
+            return
+        if answer.status < 200:
+            sink.on_informational(answer)
+            return
+        self._answered = True
+        sink.on_answer(answer)
+        if end:
+            self._finish([])
+
+    def on_data(self, data: bytes) -> None:
+        if self._sink is not None and data:
+            self._sink.on_answer_data(data)
+            if self._sink is not None:
+                self._sink.on_answer_flush()
+
+    def on_end(self, trailers: Headers) -> None:
+        try:
+            trailers = check_trailers(trailers, self.connection.max_fields)
+        except WireError as error:
+            self.cut(Code.PROTOCOL_ERROR)
+            self.fail(ProxyError(Kind.UPSTREAM_PROTOCOL, error.reason))
+            return
+        self._finish(trailers)
+
+    def _finish(self, trailers: Headers) -> None:
+        sink, self._sink = self._sink, None
+        if not self._sent:
+            self.cut(Code.NO_ERROR)  # the answer came before the request was whole
+        else:
+            self.connection.forget(self)
+        if sink is not None:
+            sink.on_answer_end(trailers)
+
+    def on_reset(self, code: int) -> None:
+        if self.connection.closed:
+            self.fail(ProxyError(Kind.UPSTREAM_CLOSED, "the upstream closed the connection"))
+        elif code == Code.REFUSED_STREAM.value:
+            self.fail(ProxyError(Kind.UPSTREAM_RESET, "refused stream", retry=Retry.ALWAYS))
+        else:
+            self.fail(ProxyError(Kind.UPSTREAM_RESET, f"reset with error code {code}"))
+
+    def on_writable(self, writable: bool) -> None:
+        if self._sink is not None:
+            self._sink.on_upstream_writable(writable)

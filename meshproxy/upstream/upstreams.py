@@ -1,0 +1,224 @@
+"""All of a worker's connections to upstreams: who may be used again, who must be dialled."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, Protocol, TypeVar
+
+from meshproxy.aio.outbox import Outbox
+from meshproxy.aio.spawn import spawn
+from meshproxy.aio.timers import Timers
+from meshproxy.base.addr import Address, ServerAddr
+from meshproxy.base.errors import Kind, ProxyError
+from meshproxy.cluster.endpoints import EndpointState, Registry
+from meshproxy.model.cluster import UpstreamHttp
+from meshproxy.model.settings import Settings
+from meshproxy.plan.plan import ClusterPlan
+from meshproxy.upstream.dial import dial
+from meshproxy.upstream.http1 import Http1Client
+from meshproxy.upstream.http2 import Http2Client
+from meshproxy.upstream.stream import UpstreamStream
+from meshproxy.wire.codecs import MakeCodec, MakeReader
+from meshproxy.wire.h1 import Reader
+from meshproxy.wire.heads import HTTP2
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
+Dialler = Callable[..., Awaitable[Any]]
+"""As `upstream.dial.dial`."""
+
+_SWEEP = 0.5  # seconds between two looks at idle connections
+# Seconds; connections that one client's address alone can use again are as many as clients.
+_IDLE_FOR_ONE_CLIENT = 60.0
+
+
+class Waiter(Protocol):
+    """Who wants a stream and has to wait for it."""
+
+    def on_stream(self, stream: UpstreamStream) -> bool:
+        """Take the stream; False if it is not wanted any more."""
+        ...
+
+    def on_dial_error(self, error: ProxyError) -> None: ...
+
+
+class Upstreams:
+    """``settings`` are those of the newest plan; connections are made by them."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        timers: Timers,
+        outbox: Outbox,
+        registry: Registry,
+        settings: Settings,
+        reader: MakeReader,
+        http2: MakeCodec,
+        dialler: Dialler = dial,
+    ) -> None:
+        self.loop = loop
+        self.outbox = outbox
+        self.settings = settings
+        self._timers = timers
+        self._registry = registry
+        self._reader = reader
+        self._http2 = http2
+        self._dialler = dialler
+        self._waiting: dict[EndpointState, deque[Waiter]] = {}  # for an HTTP/2 connection
+        timers.every(_SWEEP, self._sweep)
+
+    def endpoint(self, cluster: ClusterPlan, original: Address, client: Address) -> EndpointState:
+        """The endpoint for the next request of a client that was going to ``original``.
+
+        Raises `ProxyError` where there is none.
+        """
+        if cluster.refusal:
+            raise ProxyError(Kind.UNSUPPORTED, cluster.refusal)
+        if cluster.dynamic and (not cluster.states or cluster.has(original)):
+            if cluster.keep_source:
+                endpoint = self._registry.state(cluster.name, ServerAddr(*original), client.ip)
+                endpoint.idle_timeout = min(cluster.idle_timeout, _IDLE_FOR_ONE_CLIENT)
+            else:
+                endpoint = self._registry.state(cluster.name, ServerAddr(*original))
+                endpoint.idle_timeout = cluster.idle_timeout
+            return endpoint
+        picked = cluster.pick()
+        if picked is None:
+            raise ProxyError(Kind.NO_ENDPOINT, f"{cluster.name} has no endpoint")
+        return picked
+
+    def take(
+        self, cluster: ClusterPlan, endpoint: EndpointState, version: int, careful: bool
+    ) -> UpstreamStream | None:
+        """A stream on an open connection, or None: one has to be dialled.
+
+        ``careful``: the request could not be sent a second time, so that a connection is only used
+        after a look whether the peer has closed it meanwhile.
+        """
+        if _speaks_http2(cluster, version):
+            client: Http2Client | None = next(
+                (shared for shared in endpoint.pool.shared if shared.has_room), None
+            )
+            return None if client is None else client.open_stream()
+        while (connection := endpoint.pool.take()) is not None:
+            assert isinstance(connection, Http1Client)
+            if connection.usable and not (careful and _has_news(connection.fileno())):
+                return connection
+            connection.close()
+        return None
+
+    def dial(
+        self, cluster: ClusterPlan, endpoint: EndpointState, version: int, waiter: Waiter
+    ) -> None:
+        """Open a connection and tell the waiter."""
+        if not _speaks_http2(cluster, version):
+            self._spawn(self._dial_http1(cluster, endpoint, waiter), endpoint)
+            return
+        queue = self._waiting.get(endpoint)
+        if queue is not None:
+            queue.append(waiter)  # a connection that can carry both is on its way
+            return
+        self._waiting[endpoint] = deque([waiter])
+        self._spawn(self._dial_http2(cluster, endpoint), endpoint)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], endpoint: EndpointState) -> None:
+        endpoint.pool.open += 1
+        spawn(self.loop, work, f"dial {endpoint.address}")
+
+    async def _dial_http1(
+        self, cluster: ClusterPlan, endpoint: EndpointState, waiter: Waiter
+    ) -> None:
+        try:
+            client = await self.connect(
+                cluster, endpoint, lambda: Http1Client(self, endpoint, self._new_reader())
+            )
+        except ProxyError as error:
+            waiter.on_dial_error(error)
+            return
+        if not waiter.on_stream(client):
+            self.put_back(endpoint, client)
+
+    async def _dial_http2(self, cluster: ClusterPlan, endpoint: EndpointState) -> None:
+        try:
+            client = await self.connect(
+                cluster,
+                endpoint,
+                lambda: Http2Client(self, endpoint, self._http2(True, self.settings)),
+            )
+        except ProxyError as error:
+            for waiter in self._waiting.pop(endpoint):
+                waiter.on_dial_error(error)
+            return
+        endpoint.pool.shared.append(client)
+        queue = self._waiting.pop(endpoint)
+        while queue and client.has_room:
+            queue.popleft().on_stream(client.open_stream())
+        if queue:
+            self._waiting[endpoint] = queue
+            self._spawn(self._dial_http2(cluster, endpoint), endpoint)
+
+    async def connect(
+        self, cluster: ClusterPlan, endpoint: EndpointState, factory: Callable[[], P]
+    ) -> P:
+        """A new connection to the endpoint, from its client's or the cluster's source address;
+        `ProxyError`."""
+        try:
+            protocol: P = await self._dialler(
+                self.loop,
+                factory,
+                endpoint.address,
+                cluster.connect_timeout,
+                endpoint.source or cluster.source_for(endpoint.address),
+                bool(endpoint.source),
+            )
+            return protocol
+        except ProxyError:
+            endpoint.pool.open -= 1
+            raise
+
+    def _new_reader(self) -> Reader:
+        settings = self.settings
+        return self._reader(settings.max_response_headers_bytes, settings.max_response_headers)
+
+    def put_back(self, endpoint: EndpointState, client: Http1Client) -> None:
+        """The connection has finished its request, or was not wanted after all."""
+        surplus = endpoint.pool.put(client, self.loop.time())
+        if surplus is not None:
+            surplus.close()
+
+    def close_idle(self, endpoints: Iterable[EndpointState] | None = None) -> None:
+        for endpoint in self._registry if endpoints is None else endpoints:
+            for connection in endpoint.pool.drain():
+                connection.close()
+            for shared in list(endpoint.pool.shared):
+                if not shared.streams:
+                    shared.close()
+
+    def _sweep(self) -> None:
+        now = self.loop.time()
+        self.close_idle(endpoint for endpoint in self._registry if endpoint.gone)
+        for endpoint in self._registry:
+            before = now - endpoint.idle_timeout
+            for connection in endpoint.pool.expired(before):
+                connection.close()
+            for shared in endpoint.pool.shared:
+                if not shared.streams and shared.idle_since < before:
+                    shared.close()
+        self._registry.sweep()
+
+
+def _speaks_http2(cluster: ClusterPlan, version: int) -> bool:
+    if cluster.http is UpstreamHttp.AS_DOWNSTREAM:
+        return version == HTTP2
+    return cluster.http is UpstreamHttp.HTTP2
+
+
+def _has_news(fileno: int) -> bool:
+    """Whether the peer has sent or closed something that the loop has not yet seen."""
+    if fileno < 0:
+        return True
+    poll = select.poll()
+    poll.register(fileno, select.POLLIN | select.POLLRDHUP)
+    return bool(poll.poll(0))
