@@ -1,0 +1,4 @@
+"""What leaves the process other than as traffic: access logs.
+
+Must not know: what a line says.
+"""

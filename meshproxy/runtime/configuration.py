@@ -1,0 +1,131 @@
+"""The configuration's life in the supervisor: read, translate, offer, keep the last good one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from meshproxy.aio.spawn import spawn
+from meshproxy.export.log_writer import SinkError
+from meshproxy.listen.sockets import BindError
+from meshproxy.model.snapshot import Snapshot
+from meshproxy.sources.files import Reading, read
+from meshproxy.sources.watch import Watcher
+from meshproxy.translate import Options, Problem, Severity, Translation, Translator
+
+_log = logging.getLogger(__name__)
+
+_LEVELS = {
+    Severity.ERROR: logging.ERROR,
+    Severity.WARNING: logging.WARNING,
+    Severity.NOTE: logging.DEBUG,
+}
+
+
+class Configuration:
+    """Files at ``path`` as snapshots. A change is taken whole or not at all."""
+
+    def __init__(self, path: str, options: Options) -> None:
+        self._path = path
+        self._translator = Translator(options)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._apply: Callable[[Snapshot], None]
+        self._watcher: Watcher | None = None
+        self._reloading = False
+        self._again = False
+        self._told: frozenset[Problem] = frozenset()
+        self.accepted_at = 0.0
+        self.results = {"accepted": 0, "rejected": 0}
+        self.rejected: tuple[str, ...] = ()  # why the newest files are not what runs
+        self.warnings: tuple[str, ...] = ()
+
+    def load(self) -> tuple[Reading, Translation | None, tuple[Problem, ...]]:
+        """Read and translate; the problems are those of both. Blocks."""
+        reading = read(self._path)
+        if any(problem.severity is Severity.ERROR for problem in reading.problems):
+            return reading, None, reading.problems
+        translation = self._translator.run(reading.texts)
+        return reading, translation, (*reading.problems, *translation.problems)
+
+    def watch(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        first: Reading,
+        apply: Callable[[Snapshot], None],
+    ) -> None:
+        """From now on offer changed files to ``apply``, which raises what can't be done."""
+        self._loop = loop
+        self._apply = apply
+        self._watcher = Watcher(self._path, loop, self.reload, first.fingerprint)
+        self._watcher.start()
+
+    def accept(self, problems: tuple[Problem, ...], now: float) -> None:
+        """The configuration with these problems is what runs."""
+        self.results["accepted"] += 1
+        self.accepted_at = now
+        self.rejected = ()
+        self.warnings = tuple(str(p) for p in problems if p.severity is Severity.WARNING)
+        self.tell(problems)
+
+    def tell(self, problems: tuple[Problem, ...]) -> None:
+        """Log what is new; what was said at the last reading is not said again."""
+        for problem in problems:
+            if problem not in self._told:
+                _log.log(_LEVELS[problem.severity], "%s", problem)
+        self._told = frozenset(problems)
+
+    def reload(self) -> None:
+        """Read again, in a thread: parsing must not hold up scrapes and health checks."""
+        if self._loop is None:
+            return
+        if self._reloading:
+            self._again = True
+            return
+        self._reloading = True
+        spawn(self._loop, self._reload(), "reload")
+
+    async def _reload(self) -> None:
+        loop = self._loop
+        assert loop is not None
+        try:
+            reading, translation, problems = await loop.run_in_executor(None, self.load)
+            if self._watcher is not None:
+                self._watcher.rebase(reading.fingerprint)
+            self._take(translation, problems, loop.time())
+        finally:
+            self._reloading = False
+            if self._again:
+                self._again = False
+                self.reload()
+
+    def _take(
+        self, translation: Translation | None, problems: tuple[Problem, ...], now: float
+    ) -> None:
+        if translation is None or translation.snapshot is None:
+            self.tell(problems)
+            self._reject([str(p) for p in problems if p.severity is Severity.ERROR])
+            return
+        try:
+            self._apply(translation.snapshot)
+        except (BindError, SinkError) as error:
+            _log.error("%s", error)
+            self._reject([str(error)])
+            return
+        self.accept(problems, now)
+        _log.info("configuration %d taken", self.results["accepted"])
+
+    def _reject(self, reasons: list[str]) -> None:
+        self.results["rejected"] += 1
+        self.rejected = tuple(reasons)
+        _log.error("the new configuration is not used, the old one stays: %d errors", len(reasons))
+
+    def status(self) -> dict[str, Any]:
+        """For ``/config_dump``."""
+        return {
+            "path": self._path,
+            "reloads": dict(self.results),
+            "rejected": list(self.rejected),
+            "warnings": list(self.warnings),
+        }

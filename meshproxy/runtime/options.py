@@ -1,0 +1,40 @@
+"""What the command line decides, as plain values that processes can hand on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """What a worker has to know beyond the configuration."""
+
+    http1_codec: str = "fast"
+    http2_codec: str = "h2"
+    log_level: str = "info"
+    log_format: str = "text"
+    environment: tuple[tuple[str, str], ...] = ()  # for %ENVIRONMENT% and %HOSTNAME%
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyOptions:
+    """The command line of ``meshproxy proxy``; see there for what each means."""
+
+    config: str = "/etc/meshproxy"
+    workload: tuple[str, str] | None = None
+    trust_domain: str = "cluster.local"
+    concurrency: int | None = None
+    http1_codec: str = "fast"
+    http2_codec: str = "h2"
+    bind: tuple[str, ...] = ()
+    outbound_port: int = 15001
+    inbound_port: int = 15006
+    admin_port: int = 15000
+    status_port: int = 15021
+    prometheus_port: int = 15090
+    drain_duration: float = 25.0
+    log_level: str = "info"
+    log_format: str = "text"
+    access_log: str = ""
+    interception_mode: str = "REDIRECT"
+    original_source: bool = False

@@ -1,0 +1,250 @@
+"""A worker: one event loop that carries traffic, told what to do over its channel.
+
+It is forked from the zygote, gets listening sockets and the configuration from the supervisor, and
+starts to accept with its first plan. It reads no file, renders no scrape and parses no YAML.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import marshal
+import os
+import pickle
+import random
+import signal
+import socket
+from collections.abc import Generator
+from typing import Any
+
+import uvloop
+
+from meshproxy.aio.outbox import Outbox
+from meshproxy.aio.timers import Timers
+from meshproxy.base.clock import SystemClock
+from meshproxy.cluster.endpoints import Registry
+from meshproxy.export.log_writer import LogWriter
+from meshproxy.listen.acceptor import Acceptor
+from meshproxy.model.settings import DEFAULTS
+from meshproxy.model.snapshot import PartKey, assemble
+from meshproxy.plan.build import Builder, Context
+from meshproxy.plan.plan import Plan, Plans
+from meshproxy.runtime.channel import Channel, Kind
+from meshproxy.runtime.logs import LEVELS, setup_logging
+from meshproxy.runtime.options import WorkerOptions
+from meshproxy.runtime.page import Column, Page, PageLimits
+from meshproxy.serve.serving import Serving
+from meshproxy.telemetry.metrics import Counters
+from meshproxy.upstream.upstreams import Upstreams
+from meshproxy.wire.codecs import http1_reader, http2_codec
+
+_log = logging.getLogger(__name__)
+
+_SLICE = 0.0015  # seconds of compiling between requests
+_HEARTBEAT = 0.5
+_DRAIN_STEP = 0.05
+
+
+class Worker:
+    """Everything that one worker process holds."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        page: Page,
+        row: int,
+        options: WorkerOptions,
+    ) -> None:
+        clock = SystemClock()
+        self._loop = loop
+        self._row = page.row(row)
+        self._options = options
+        self._logs: dict[str, LogWriter] = {}
+        self._parts: dict[PartKey, Any] = {}
+        self._settings = DEFAULTS
+        self._counters = Counters(DEFAULTS.max_series)
+        self._steps: Generator[None, None, Plan] | None = None
+        self._generation = 0
+        self._started = False
+        self._draining = False
+        self.stopped = loop.create_future()
+        registry = self._registry = Registry(DEFAULTS.max_idle_upstream)
+        # Not for secrets: weighted splits and balancing.
+        draw = random.Random().random
+        self._builder = Builder(
+            Context(registry, self._counters, draw, self._open_log, dict(options.environment))
+        )
+        timers = Timers(loop)
+        plans = Plans(Plan(0, DEFAULTS))
+        reader = http1_reader(options.http1_codec)
+        http2 = http2_codec(options.http2_codec)
+        upstreams = Upstreams(loop, timers, Outbox(loop), registry, DEFAULTS, reader, http2)
+        self._serving = Serving(
+            loop,
+            clock,
+            plans,
+            timers,
+            upstreams,
+            self._counters,
+            PageLimits(page, row),
+            reader,
+            http2,
+            draw,
+        )
+        self._acceptor = Acceptor(loop, self._serving)
+        self._timers = timers
+        self._beat()
+        timers.every(_HEARTBEAT, self._beat)
+        self._channel = Channel(loop, sock, self._on_message, self._on_lost)
+
+    def _beat(self) -> None:
+        self._row[Column.HEARTBEAT] = int(self._serving.now() * 1000)
+
+    def _on_message(self, kind: Kind, body: bytes, fds: list[int]) -> None:
+        match kind:
+            case Kind.PARTS:
+                self._take_parts(pickle.loads(body))
+            case Kind.COMMIT:
+                self._begin_plan(pickle.loads(body))
+            case Kind.LISTEN:
+                name, capture = pickle.loads(body)
+                self._acceptor.add(name, capture, [socket.socket(fileno=fd) for fd in fds])
+            case Kind.UNLISTEN:
+                self._acceptor.remove(pickle.loads(body))
+            case Kind.STATS:
+                self._channel.send(Kind.COUNTS, marshal.dumps(self._counters.dump()))
+            case Kind.DRAIN:
+                self._begin_drain()
+            case Kind.STOP:
+                self._stop()
+            case Kind.REOPEN:
+                for log in self._logs.values():
+                    log.reopen()
+            case Kind.LOG_LEVEL:
+                logging.getLogger().setLevel(LEVELS[pickle.loads(body)])
+            case _:
+                _log.error("unexpected message %s", kind.name)
+
+    # Configuration.
+
+    def _take_parts(self, parts: list[tuple[PartKey, Any, bool]]) -> None:
+        for key, part, present in parts:
+            if present:
+                self._parts[key] = part
+            else:
+                self._parts.pop(key, None)
+
+    def _begin_plan(self, generation: int) -> None:
+        """All parts of the next configuration are here: compile it in slices."""
+        self._generation = generation
+        try:
+            snapshot = assemble(self._parts)
+            self._settings = snapshot.settings
+            self._steps = self._builder.steps(snapshot, generation)
+        except Exception as error:
+            self._reject(error)
+            return
+        self._compile_slice()
+
+    def _compile_slice(self) -> None:
+        steps = self._steps
+        if steps is None:
+            return
+        until = self._loop.time() + _SLICE
+        try:
+            while self._loop.time() < until:
+                next(steps)
+        except StopIteration as end:
+            self._steps = None
+            self._swap(end.value)
+            return
+        except Exception as error:
+            self._steps = None
+            self._reject(error)
+            return
+        self._loop.call_soon(self._compile_slice)
+
+    def _swap(self, plan: Plan) -> None:
+        self._builder.commit(plan)
+        self._serving.plans.current = plan
+        self._serving.upstreams.settings = plan.settings
+        self._registry.max_idle = plan.settings.max_idle_upstream
+        self._counters.max_series = plan.settings.max_series
+        if not self._started:
+            self._started = True
+            # The model will be there for long: the collector need not look at it again and again.
+            gc.collect()
+            gc.freeze()
+        self._acceptor.open_waiting()
+        self._channel.send(Kind.COMMITTED, pickle.dumps(self._generation))
+
+    def _reject(self, error: Exception) -> None:
+        _log.exception("configuration %d could not be compiled", self._generation)
+        self._channel.send(Kind.REJECTED, pickle.dumps((self._generation, str(error))))
+
+    def _open_log(self, path: str) -> Any:
+        log = self._logs.get(path)
+        if log is None:
+            settings = self._settings
+            log = self._logs[path] = LogWriter(
+                path,
+                settings.access_log_buffer_bytes,
+                settings.access_log_flush,
+                lambda: self._counters.add("meshproxy_access_log_dropped_total"),
+            )
+        return log.write
+
+    # Ending.
+
+    def _begin_drain(self) -> None:
+        if not self._draining:
+            self._draining = True
+            self._serving.draining_inbound = True
+            self._drain_step()
+
+    def _drain_step(self) -> None:
+        """Ask connections to end, and tell how many still have work in flight."""
+        busy = 0
+        plan = self._serving.plans.current
+        for connection in list(self._serving.connections):
+            listener = plan.listeners.get(connection.listener)
+            if listener is not None and listener.inbound:
+                connection.drain()
+            busy += connection.busy
+        self._channel.send(Kind.BUSY, pickle.dumps(busy))
+        self._timers.after(_DRAIN_STEP, self._drain_step)
+
+    def _stop(self) -> None:
+        self._acceptor.stop()
+        for connection in list(self._serving.connections):
+            connection.abort()
+        # Connections write their last records when they are told that they are lost.
+        self._loop.call_later(0.01, self._end)
+
+    def _end(self) -> None:
+        self._serving.upstreams.close_idle()
+        for log in self._logs.values():
+            log.close()
+        self._channel.send(Kind.STOPPED, marshal.dumps(self._counters.dump()))
+        if not self.stopped.done():
+            self.stopped.set_result(None)
+
+    def _on_lost(self) -> None:
+        """The supervisor has gone, and with it whoever could replace or configure us."""
+        if not self.stopped.done():
+            self.stopped.set_result(None)
+
+
+def run_worker(sock: socket.socket, page: Page, row: int, options: WorkerOptions) -> None:
+    """The life of a worker process, from its fork to its end."""
+    # Signals are for the supervisor, which tells us what they mean; a service manager or a
+    # terminal sends them to every process.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+    setup_logging(options.log_level, options.log_format, f"worker {os.getpid()}")
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    worker = Worker(loop, sock, page, row, options)
+    loop.run_until_complete(worker.stopped)
