@@ -1,0 +1,1 @@
+"""Measurements: the sidecar beside other proxies, and one revision of it beside another."""

@@ -1,0 +1,1 @@
+"""Nanoseconds in this process: single functions, and whole exchanges without sockets."""

@@ -1,0 +1,1 @@
+"""The proxies that are measured: how each is configured and started, and what it does."""
