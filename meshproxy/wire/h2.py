@@ -128,6 +128,7 @@ class Codec(Protocol):
         ...
 
 
+_OF_REQUESTS = {b":method", b":scheme", b":authority", b":path"}  # RFC 9113 8.3.1
 ALL_STREAMS = 2**31 - 1  # RFC 9113 6.8: a GOAWAY that only says that there will be another
 
 _PATH = re.compile(rb"[\x21-\x7e]+")
@@ -142,6 +143,8 @@ def request_head(headers: Headers, end: bool, max_fields: int) -> RequestHead:
     request: the codec knows frames, what may stand in a request line is decided here.
     """
     pseudo, fields = _split(headers, max_fields)
+    if not pseudo.keys() <= _OF_REQUESTS:
+        raise WireError("a pseudo-header that requests do not have")
     method, path = pseudo.get(b":method", b""), pseudo.get(b":path", b"")
     if not TOKEN.fullmatch(method):
         raise WireError("the :method is not a token")
@@ -167,6 +170,8 @@ def request_head(headers: Headers, end: bool, max_fields: int) -> RequestHead:
 def response_head(headers: Headers, end: bool, method: bytes, max_fields: int) -> ResponseHead:
     """An answer from its header block."""
     pseudo, fields = _split(headers, max_fields)
+    if len(pseudo) > 1:
+        raise WireError("a pseudo-header that answers do not have")
     status = pseudo.get(b":status", b"")
     if len(status) != 3 or not status.isdigit() or not 100 <= int(status) <= 599:
         raise WireError("the :status is not a status code")

@@ -89,6 +89,8 @@ def test_refused(name: bytes, value: bytes | None) -> None:
     [
         pytest.param([*GOOD, (b":path", b"/b")], id="a pseudo-header late"),
         pytest.param([GOOD[0], *GOOD], id="a pseudo-header twice"),
+        pytest.param([(b":protocol", b"websocket"), *GOOD], id="an unknown pseudo-header"),
+        pytest.param([(b":status", b"200"), *GOOD], id="an answer's pseudo-header"),
         pytest.param([*GOOD, *[(b"x", b"y")] * 10], id="too many"),
         pytest.param(changed(b"content-length", b"5"), id="a length and no body"),
     ],
@@ -102,6 +104,11 @@ def test_refused_blocks(lines: Headers) -> None:
 def test_refused_answers(status: bytes) -> None:
     with pytest.raises(WireError):
         response_head([(b":status", status)], True, b"GET", 10)
+
+
+def test_a_requests_pseudo_header_in_an_answer() -> None:
+    with pytest.raises(WireError):
+        response_head([(b":status", b"200"), (b":path", b"/")], True, b"GET", 10)
 
 
 def test_an_answer() -> None:
