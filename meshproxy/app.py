@@ -25,6 +25,7 @@ from meshproxy.admin.scrape import Scrape
 from meshproxy.admin.server import AdminServer, Routes
 from meshproxy.export.log_writer import SinkError
 from meshproxy.listen.sockets import BindError, host_addresses, host_has_ipv6, listen_on
+from meshproxy.runtime.capture import CaptureCheck, Wanted
 from meshproxy.runtime.channel import Kind
 from meshproxy.runtime.cpus import worker_count
 from meshproxy.runtime.crew import Crew
@@ -96,6 +97,8 @@ def run_proxy(options: ProxyOptions) -> int:
             "meshproxy_ready": not supervisor.unready_reason(),
         }
 
+    capture = CaptureCheck(_must_be_captured(options))
+    supervisor.uncaptured_reason = lambda: capture.reason
     scrape = Scrape(crew.counts, facts)
     endpoints = Endpoints(
         supervisor,
@@ -116,7 +119,9 @@ def run_proxy(options: ProxyOptions) -> int:
             await server.start(own[name])
         loop.add_signal_handler(signal.SIGHUP, configuration.reload)
         loop.add_signal_handler(signal.SIGUSR1, lambda: crew.broadcast(Kind.REOPEN))
+        asking = loop.create_task(capture.run(), name="capture check")
         as_asked = await supervisor.run()
+        asking.cancel()
         for server in servers.values():
             server.close()
         return as_asked
@@ -134,6 +139,14 @@ def _worker_options(options: ProxyOptions) -> WorkerOptions:
         log_format=options.log_format,
         environment=tuple(environment.items()),
     )
+
+
+def _must_be_captured(options: ProxyOptions) -> Wanted:
+    families: tuple[str, ...] = ()
+    if options.require_redirect:
+        # Rules are made for IPv6 wherever the host has an address of it.
+        families = ("v4", "v6") if any(":" in ip for ip in host_addresses()) else ("v4",)
+    return Wanted(families, options.dns_capture)
 
 
 def _own_sockets(options: ProxyOptions, bind: tuple[str, ...]) -> dict[str, list[socket.socket]]:

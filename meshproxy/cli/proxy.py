@@ -118,6 +118,20 @@ _PORT = click.IntRange(0, 65535)
     " made by `meshproxy iptables --original-source`; with others, connections loop.",
 )
 @click.option(
+    "--require-redirect",
+    envvar="MESHPROXY_REQUIRE_REDIRECT",
+    is_flag=True,
+    show_envvar=True,
+    help="Be ready only while redirect rules bring this host's traffic here.",
+)
+@click.option(
+    "--dns-capture",
+    envvar="ISTIO_META_DNS_CAPTURE",
+    is_flag=True,
+    show_envvar=True,
+    help="Rules redirect DNS to port 15053: be ready only while that is served.",
+)
+@click.option(
     "--admin-port", type=_PORT, default=15000, show_default=True, help="Admin API, on 127.0.0.1."
 )
 @click.option("--status-port", type=_PORT, default=15021, show_default=True, help="/healthz/ready.")
@@ -157,6 +171,8 @@ def command(role: str | None, **given: object) -> int:
     """
     from meshproxy.app import run_proxy
 
+    if given["require_redirect"] and not given["inbound_port"]:
+        raise click.UsageError("--require-redirect needs an inbound port: give --inbound-port")
     if given["workload"] is None and os.environ.get("POD_NAME"):
         given["workload"] = (os.environ.get("POD_NAMESPACE", "default"), os.environ["POD_NAME"])
     return run_proxy(ProxyOptions(**given))  # type: ignore[arg-type]

@@ -38,3 +38,5 @@ class ProxyOptions:
     access_log: str = ""
     interception_mode: str = "REDIRECT"
     original_source: bool = False
+    require_redirect: bool = False
+    dns_capture: bool = False

@@ -43,6 +43,7 @@ class Supervisor:
         self.draining = False
         self.failed_health = False  # asked for by /healthcheck/fail
         self.warnings: Callable[[], str] = str
+        self.uncaptured_reason: Callable[[], str] = str
         self._stop = asyncio.Event()
         self._signals = 0
 
@@ -105,7 +106,7 @@ class Supervisor:
             return "waiting for the first configuration"
         if not self.crew.serving:
             return "waiting for a worker to take the configuration"
-        return ""
+        return self.uncaptured_reason()
 
     # Life.
 

@@ -15,6 +15,7 @@ from meshproxy.base.addr import Address
 from meshproxy.model.listener import Application
 from meshproxy.plan.plan import ChainPlan
 from meshproxy.record import NO_ADDRESS
+from meshproxy.serve import probe
 from meshproxy.serve.http1 import Http1Server
 from meshproxy.serve.http2 import Http2Server
 from meshproxy.serve.reset import reset
@@ -48,6 +49,10 @@ class Gate(asyncio.Protocol):
         self._transport = transport
         self._client = address_of(transport.get_extra_info("peername"))
         local = self._destination()
+        if local in probe.TARGETS and self._find is not None:
+            transport.write(probe.ANSWER)
+            transport.close()
+            return
         chain = None if local is None else self._serving.plans.current.chain(self.listener, local)
         if local is None or chain is None:
             self._serving.count("meshproxy_direct_connections_total", self.listener)

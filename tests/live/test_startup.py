@@ -313,3 +313,23 @@ def test_the_admin_api_is_for_this_host_alone() -> None:
         Peer.connect(proxy.prometheus, "127.0.0.2").close()
         with pytest.raises(ConnectionRefusedError):
             Peer.connect(proxy.admin, "127.0.0.2")
+
+
+def test_dns_that_nobody_serves() -> None:
+    """Redirected names would not resolve: better not ready than silently broken."""
+    with Sidecar(config(me()), arguments=["--dns-capture"], ready=False) as proxy:
+        proxy.wait_for_log("DNS redirect is asked for")
+
+        def reason() -> str:
+            answer = proxy.get(proxy.status_port, "/healthz/ready")
+            assert answer.status == 503
+            return answer.text
+
+        wait_until(lambda: "nothing serves 127.0.0.1 port 15053" in reason(), "the reason")
+
+
+def test_a_redirect_that_is_required_and_can_not_be() -> None:
+    done = run("proxy", "--require-redirect", "--inbound-port", "0")
+    assert done.returncode == 2
+    free_of_noise(done)
+    assert "--inbound-port" in done.stderr

@@ -314,6 +314,38 @@ def test_a_connection_straight_to_a_capture_port_is_closed(
     assert scene.scrape("stock").value(name) == before + 1
 
 
+def test_not_ready_while_traffic_is_not_captured() -> None:
+    """Started before its rules, after them, and when they are flushed under it."""
+    environ = {"PYTHONPATH": str(REPOSITORY)}
+    with Mesh("pod") as mesh, tempfile.TemporaryDirectory() as folder:
+        pod = mesh["pod"]
+        config = Path(folder) / "mesh.yaml"
+        Path(folder).chmod(0o755)
+        config.write_text(yaml.safe_dump(pod_document(pod)), encoding="utf-8")
+        program = [python(), "-m", "meshproxy"]
+        sidecar = pod.start(
+            [*program, "proxy", "--config", str(config), "--require-redirect"],
+            uid=PROXY,
+            env=environ,
+        )
+        sidecar.wait_for_port(15021)
+
+        def wait(seconds: int) -> str:
+            """What is said to an app that waits for its sidecar; "" when it is ready."""
+            command = [*program, "wait", "--timeoutSeconds", str(seconds), "--periodMillis", "50"]
+            done = pod.run(command, uid=APP, env=environ)
+            assert bool(done.returncode) == bool(done.stderr), done.stderr
+            return done.stderr
+
+        assert "traffic is not captured (IPv4)" in wait(1)
+        done = pod.run([*program, "iptables", "-b", "*", "-i", "*"], env=environ)
+        assert done.returncode == 0, done.stderr
+        assert wait(5) == ""
+        sidecar.wait_for_output("traffic is captured")
+        assert pod.run([*program, "clean-iptables"], env=environ).returncode == 0
+        wait_until(lambda: "traffic is not captured" in wait(0), "it to be noticed", patience=20)
+
+
 @FAMILIES
 def test_only_what_is_registered(scene: Scene, family: int) -> None:
     """REGISTRY_ONLY: what is not in the mesh is refused, 502 or a reset; and allowed again."""
