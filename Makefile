@@ -1,5 +1,5 @@
 # Each target does its own set-up: `make demo` and `make test` work in a fresh clone.
-.PHONY: help venv demo test test-long lint format bench bench-quick lock clean
+.PHONY: help venv demo test test-long image-test lint format bench bench-quick lock clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,11 +15,15 @@ demo: ## real traffic, captured, split 90/10 and counted, then 50/50 live
 
 test: ## the whole suite; what a machine can't give is skipped with a line that says so
 	@scripts/setup.sh system curl nginx ip iptables nft setpriv
-	@venv=$$(scripts/setup.sh venv dev) && exec "$$venv/bin/python" -m pytest -m "not long" $(PYTEST_ARGS)
+	@venv=$$(scripts/setup.sh venv dev) && exec "$$venv/bin/python" -m pytest -m "not long and not image" $(PYTEST_ARGS)
 
 test-long: ## the slow tests alone
 	@scripts/setup.sh system curl nginx ip iptables nft setpriv
 	@venv=$$(scripts/setup.sh venv dev) && exec "$$venv/bin/python" -m pytest -m long $(PYTEST_ARGS)
+
+image-test: ## build the container image and run it in namespaces; minutes
+	@scripts/setup.sh system buildah debootstrap ip iptables setpriv
+	@venv=$$(scripts/setup.sh venv dev) && exec "$$venv/bin/python" -m pytest -m image tests/image $(PYTEST_ARGS)
 
 lint: ## ruff and mypy --strict
 	@venv=$$(scripts/setup.sh venv dev) && \

@@ -110,6 +110,8 @@ curl curl tests against a real curl
 iptables iptables redirect rules: namespace tests and the full demo
 nft nftables tests of the nftables backend
 ip iproute2 network namespaces: namespace tests and the full demo
+buildah buildah the test of the container image
+debootstrap debootstrap the base of that test, where MESHPROXY_IMAGE_BASE names none
 setpriv util-linux running the sidecar as uid 1337
 EOF
 }
