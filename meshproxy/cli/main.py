@@ -49,9 +49,12 @@ def cli() -> None:
 def run(arguments: list[str], name: str) -> int:
     """Run a command line; the exit status. Wrong usage is one sentence and status 2.
 
-    Called as ``pilot-agent``, flags that only that program has are left out.
+    Called as ``pilot-agent``, or as injection templates call it, flags that only that program has
+    are left out.
     """
-    if name == "pilot-agent" and arguments[:1] == ["proxy"]:
+    if arguments[:2] == ["proxy", "sidecar"] or (
+        name == "pilot-agent" and arguments[:1] == ["proxy"]
+    ):
         arguments = ["proxy", *_understood(arguments[1:])]
     try:
         status = cli.main(arguments, prog_name=name, standalone_mode=False)

@@ -333,3 +333,14 @@ def test_a_redirect_that_is_required_and_can_not_be() -> None:
     assert done.returncode == 2
     free_of_noise(done)
     assert "--inbound-port" in done.stderr
+
+
+@pytest.mark.parametrize("command", [["proxy", "sidecar"], ["proxy"]])
+def test_an_injection_templates_flags(tmp_path: Path, command: list[str]) -> None:
+    """What `pilot-agent` alone knows is left out for a template, and refused for a person."""
+    flags = ["--domain", "default.svc.cluster.local", "--proxyLogLevel=warning"]
+    done = run(*command, *flags, "--config", str(tmp_path / "nothing"))
+    assert done.returncode == 2
+    free_of_noise(done)
+    assert ("--domain" in done.stderr) == (command == ["proxy"])
+    assert (str(tmp_path / "nothing") in done.stderr) == (command != ["proxy"])
