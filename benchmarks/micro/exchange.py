@@ -101,7 +101,7 @@ class Exchanges:
         whole = snapshot(log)
         listener = next(name for name, found in whole.listeners.items() if found.port == PORT)
         with socket.socket() as unused:
-            self._channel.send(Kind.LISTEN, pickle.dumps((listener, False)), (unused.fileno(),))
+            self._channel.send(Kind.LISTEN, pickle.dumps((listener, "")), (unused.fileno(),))
             parts = [(key, part, True) for key, part in whole.parts().items()]
             self._channel.send(Kind.PARTS, pickle.dumps(parts))
             self._channel.send(Kind.COMMIT, pickle.dumps(1))

@@ -7,8 +7,12 @@ that what it held is given back.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import mmap
 import os
+import zlib
+from collections.abc import Iterator
 from enum import IntEnum
 
 ROWS = 130  # workers, and their replacements while the old ones still drain
@@ -28,6 +32,7 @@ class Page:
     """The shared memory, by its file descriptor (`new_page` makes one)."""
 
     def __init__(self, fd: int) -> None:
+        self._fd = fd
         self._memory = mmap.mmap(fd, SIZE)
         self._cells = memoryview(self._memory).cast("Q")
 
@@ -43,6 +48,19 @@ class Page:
         row = self.row(number)
         for column in range(_COLUMNS):
             row[column] = 0
+
+    @contextlib.contextmanager
+    def turn(self, name: str) -> Iterator[None]:
+        """Hold what one process at a time may hold; given back when its holder dies.
+
+        Locks are on bytes behind the page's end, one for a name (POSIX, fcntl).
+        """
+        byte = SIZE + zlib.crc32(name.encode())
+        fcntl.lockf(self._fd, fcntl.LOCK_EX, 1, byte)
+        try:
+            yield
+        finally:
+            fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, byte)
 
 
 def new_page() -> int:

@@ -59,6 +59,7 @@ class Worker:
     ) -> None:
         clock = SystemClock()
         self._loop = loop
+        self._page = page
         self._row = page.row(row)
         self._options = options
         self._logs: dict[str, LogWriter] = {}
@@ -191,9 +192,10 @@ class Worker:
             log = self._logs[path] = LogWriter(
                 path,
                 settings.access_log_buffer_bytes,
-                settings.access_log_flush,
                 lambda: self._counters.add("meshproxy_access_log_dropped_total"),
+                lambda: self._page.turn(path),
             )
+            self._timers.every(settings.access_log_flush, log.flush)
         return log.write
 
     # Ending.
