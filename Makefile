@@ -1,10 +1,11 @@
 # Each target does its own set-up: `make demo` and `make test` work in a fresh clone.
-.PHONY: help venv demo test test-long image-test lint format bench bench-quick lock clean
+.PHONY: help venv demo test test-long test-compiled image-test lint format bench bench-quick lock clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 venv: ## the program in .venv/bin/meshproxy
 	@scripts/setup.sh venv runtime
@@ -25,6 +26,12 @@ image-test: ## build the container image and run it in namespaces; minutes
 	@scripts/setup.sh system buildah debootstrap ip iptables setpriv
 	@venv=$$(scripts/setup.sh venv dev) && exec "$$venv/bin/python" -m pytest -m image tests/image $(PYTEST_ARGS)
 
+test-compiled: ## the tests of what runs compiled, in a compiled copy
+	@scripts/setup.sh system curl nginx
+	@venv=$$(scripts/setup.sh venv dev) && cd "$$(scripts/setup.sh compiled)" && \
+	exec "$$venv/bin/python" -m pytest -m "not long" $(PYTEST_ARGS) tests/live tests/differential \
+	    $(addprefix tests/unit/,aio cluster export plan route serve telemetry upstream wire)
+
 lint: ## ruff and mypy --strict
 	@venv=$$(scripts/setup.sh venv dev) && \
 	"$$venv/bin/ruff" check . && "$$venv/bin/ruff" format --check . && "$$venv/bin/mypy"
@@ -33,13 +40,15 @@ format: ## apply ruff's mends and formatting
 	@venv=$$(scripts/setup.sh venv dev) && \
 	"$$venv/bin/ruff" check --fix . ; "$$venv/bin/ruff" format .
 
-bench: ## Envoy, HAProxy, nginx and meshproxy side by side
+bench: ## Envoy, HAProxy, nginx and meshproxy (compiled) side by side
 	@scripts/setup.sh system wrk nginx haproxy
-	@venv=$$(scripts/setup.sh venv dev) && exec "$$venv/bin/python" -m benchmarks.http1
+	@venv=$$(scripts/setup.sh venv dev) && cd "$$(scripts/setup.sh compiled)" && \
+	exec "$$venv/bin/python" -m benchmarks.http1 $(BENCH_ARGS)
 
 bench-quick: ## the same in a minute, for before and after a change
 	@scripts/setup.sh system wrk nginx
-	@venv=$$(scripts/setup.sh venv dev) && exec "$$venv/bin/python" -m benchmarks.http1 --quick
+	@venv=$$(scripts/setup.sh venv dev) && cd "$$(scripts/setup.sh compiled)" && \
+	exec "$$venv/bin/python" -m benchmarks.http1 --quick $(BENCH_ARGS)
 
 lock: ## write the lock files anew from pyproject.toml
 	@venv=$$(scripts/setup.sh venv dev) && scripts/lock.sh "$$venv"

@@ -5,6 +5,8 @@
 # what has not been done.
 #
 #   scripts/setup.sh venv [runtime|dev]   print the environment's path (made if need be)
+#   scripts/setup.sh compiled             print the path of a compiled copy of this checkout (made if
+#                                         need be); of the checkout itself where there is no compiler
 #   scripts/setup.sh system TOOL...       install or name the missing system programs
 set -eu
 umask 022  # what is made here is for uid 1337 too
@@ -90,6 +92,20 @@ EOF
     echo "$env"
 }
 
+compiled() {
+    system cc python3-config
+    env=$(venv dev)
+    copy=$root/build/compiled
+    say "compiling the data path, if something has changed"
+    status=0
+    "$env/bin/python" "$root/scripts/compile.py" --copy "$copy" || status=$?
+    case $status in
+    0) echo "$copy" ;;
+    3) echo "$root" ;;
+    *) exit "$status" ;;
+    esac
+}
+
 apt_install() {
     say "installing Debian packages: $*"
     if ! DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null 2>&1; then
@@ -109,6 +125,8 @@ h2load nghttp2-client HTTP/2 benchmarks
 curl curl tests against a real curl
 iptables iptables redirect rules: namespace tests and the full demo
 nft nftables tests of the nftables backend
+cc gcc the compiled data path
+python3-config python3-dev the compiled data path
 ip iproute2 network namespaces: namespace tests and the full demo
 buildah buildah the test of the container image
 debootstrap debootstrap the base of that test, where MESHPROXY_IMAGE_BASE names none
@@ -134,6 +152,7 @@ system() {
 
 case ${1:-} in
 venv) shift; venv "$@" ;;
+compiled) compiled ;;
 system) shift; system "$@" ;;
-*) say "usage: scripts/setup.sh venv [runtime|dev] | system TOOL..."; exit 2 ;;
+*) say "usage: scripts/setup.sh venv [runtime|dev] | compiled | system TOOL..."; exit 2 ;;
 esac

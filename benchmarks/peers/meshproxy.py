@@ -89,9 +89,10 @@ def meshproxy(
     said = "no access log" if log == "off" else f"{log} access log"
     what = "weighted route 90:10, retry policy, Istio's metrics" if protocol == "http" else "TCP"
     reader = "" if codec == "fast" else f", read by {codec}"
+    form = "compiled" if any(root.glob("meshproxy/serve/exchange.*.so")) else "interpreted"
     return Peer(
         name,
-        f"{what}, {said}{reader}",
+        f"{what}, {said}{reader}; {form}",
         lambda place: _prepare(place, log, codec, protocol, root),
         remarks=_remarks,
         weighted=protocol == "http",

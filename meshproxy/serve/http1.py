@@ -81,14 +81,15 @@ class Http1Server(Piecewise):
         self._serving.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._exchange is None:
+        exchange = self._exchange
+        if exchange is None:
             self._read_requests(data)
             return
         self._reader.feed(data)
         if self._body_wanted:
             self._read_body()
-            if self._exchange is not None:
-                self._exchange.on_request_flush()
+            if self._exchange is exchange:
+                exchange.on_request_flush()
         elif len(self._reader.buffer) > self._settings.max_pipelined_bytes:
             self._pause_reading()
 

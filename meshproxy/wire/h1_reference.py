@@ -7,6 +7,8 @@ Transfer-Encoding beside Content-Length, so a block passes `check_block` before 
 
 from __future__ import annotations
 
+from typing import Any
+
 import h11
 
 from meshproxy.wire.errors import TooLarge, WireError
@@ -117,7 +119,7 @@ class ReferenceReader(HeadCutter):
         if data:
             event = self._next(self._h11, data)
             while isinstance(event, h11.Data):
-                pieces.append(bytes(event.data))
+                pieces.append(_data(event))
                 event = self._following()
             if isinstance(event, h11.EndOfMessage):
                 self._finish(event)
@@ -143,3 +145,8 @@ class ReferenceReader(HeadCutter):
             self.ended = True
         elif not self.ended or self.buffer:
             raise WireError("the connection ended in the middle of a message")
+
+
+def _data(event: Any) -> bytes:
+    """h11 says that it gives bytes, and gives a bytearray."""
+    return bytes(event.data)
