@@ -2,7 +2,8 @@
 #
 #   docker build -t meshproxy .     or     buildah bud -t meshproxy .
 #
-# BASE is a Debian with Python 3.11 or later as python3, venv included.
+# BASE is a Debian with Python 3.11 or later as python3, venv included. COMPILE= (empty) leaves the data
+# path interpreted.
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
@@ -10,6 +11,12 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /build
 # Everything that runs here or in the image comes with a hash. Dependencies come first, so that a
 # change of the code does not fetch them again.
+ARG COMPILE=1
+RUN test -z "$COMPILE" || { export DEBIAN_FRONTEND=noninteractive; \
+    headers=$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h \
+    && apt-get update \
+    && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && { test -e "$headers" || apt-get install --yes --no-install-recommends python3-dev; }; }
 COPY requirements.lock requirements-build.lock ./
 RUN python3 -m venv tools \
     && tools/bin/pip install --require-hashes -r requirements-build.lock \
@@ -22,6 +29,8 @@ COPY . source
 RUN tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir wheels ./source \
     && tools/bin/pip --python /opt/meshproxy/bin/python install --no-compile --no-deps --no-index \
         wheels/*.whl \
+    && { test -z "$COMPILE" || tools/bin/python source/scripts/compile.py \
+        "$(/opt/meshproxy/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"; } \
     && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/meshproxy/lib
 
 FROM ${BASE}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -90,6 +91,11 @@ def test_nothing_can_be_written(image: Image, pod: Pod) -> None:
     for place in ("/", "/tmp", "/run", "/dev", "/opt/meshproxy"):
         done = pod.run(image.container([f"{place}/x"], entrypoint=["touch"], user="0:0"))
         assert "Read-only file system" in done.stderr, place
+
+
+def test_the_data_path_is_compiled(image: Image, pod: Pod) -> None:
+    shown = json.loads(run(image, pod, "meshproxy", "version", "-o", "json"))
+    assert shown["clientVersion"]["dataPath"] == "compiled"
 
 
 def test_all_bytecode_is_there(image: Image, pod: Pod) -> None:

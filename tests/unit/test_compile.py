@@ -1,4 +1,4 @@
-"""What `scripts/compile.py` compiles is there: a module that has moved would silently run slower."""
+"""What `scripts/compile.py` compiles is there: a module that has moved would run slower."""
 
 from __future__ import annotations
 
