@@ -23,11 +23,16 @@ class EndpointState:
         "active",
         "address",
         "cluster",
+        "connect_failures",
+        "connects",
+        "ended",
+        "failed",
         "idle_timeout",
         "named",
         "peer",
         "pool",
         "source",
+        "timed_out",
         "used_by",
         "weight",
     )
@@ -39,6 +44,13 @@ class EndpointState:
         self.weight = 1
         self.peer = UNKNOWN_PEER
         self.active = 0  # requests and TCP connections in flight, of this worker
+        # What `/clusters` tells, counted since the worker started: requests (and TCP connections)
+        # that have ended, those of them that were answered 5xx or not at all, or too late.
+        self.ended = 0
+        self.failed = 0
+        self.timed_out = 0
+        self.connects = 0
+        self.connect_failures = 0
         self.pool = Pool(max_idle)
         self.idle_timeout = 3600.0
         self.used_by = 0  # plans that name it
@@ -48,6 +60,27 @@ class EndpointState:
     def gone(self) -> bool:
         """Whether plans have named it, and none does any more."""
         return self.named and self.used_by <= 0
+
+    def release(self, code: int, flags: str = "") -> None:
+        """A request has ended with this status; 0: without an answer. ``flags``: why it failed."""
+        self.active -= 1
+        self.ended += 1
+        if code >= 500 or not code:
+            self.failed += 1
+            self.timed_out += flags == "UT"
+
+    def counts(self) -> tuple[int, ...]:
+        """In the order of `show.hosts.Counts`."""
+        return (
+            self.pool.open,
+            self.connect_failures,
+            self.connects,
+            self.active,
+            self.failed,
+            self.ended - self.failed,
+            self.timed_out,
+            self.ended + self.active,
+        )
 
     def __repr__(self) -> str:
         return f"EndpointState({self.cluster}, {self.address}, active={self.active})"
@@ -100,6 +133,19 @@ class Registry:
         """A plan lets go of its endpoints."""
         for state in states:
             state.used_by -= 1
+
+    def counts(self) -> dict[tuple[str, str, int], tuple[int, ...]]:
+        """What was counted, by cluster, IP and port; endpoints without any are left out."""
+        found: dict[tuple[str, str, int], tuple[int, ...]] = {}
+        for (cluster, address, _), state in self._states.items():
+            counts = state.counts()
+            if any(counts):
+                key = (cluster, address.ip, address.port)
+                have = found.get(key)
+                found[key] = (
+                    counts if have is None else tuple(map(sum, zip(have, counts, strict=True)))
+                )
+        return found
 
     def sweep(self) -> list[EndpointState]:
         """Forget endpoints that no plan names and no request uses; returns them, to be closed."""

@@ -309,7 +309,7 @@ class Exchange:
         record, endpoint = self.record, self._endpoint
         assert endpoint is not None
         record.failed_attempt(endpoint.address, record.reused, Kind.UPSTREAM_CLOSED)
-        endpoint.active -= 1
+        endpoint.release(0)
         self._endpoint = self._stream = None
         self._serving.count("meshproxy_request_resends_total")
         try:
@@ -388,7 +388,7 @@ class Exchange:
         if self._timer is not None:
             self._timer.cancel()
         if self._endpoint is not None:
-            self._endpoint.active -= 1
+            self._endpoint.release(record.code, record.flags)
         downstream.flush()
         record.duration_ms = int((self._serving.now() - record.start) * 1000)
         record.wire_in = downstream.wire_in

@@ -271,7 +271,7 @@ class TcpServer(asyncio.Protocol):
 
     def _release(self) -> None:
         if self._endpoint is not None:
-            self._endpoint.active -= 1
+            self._endpoint.release(200)
             self._endpoint = None
 
     def _finish(self) -> None:

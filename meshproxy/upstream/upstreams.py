@@ -164,6 +164,7 @@ class Upstreams:
     ) -> P:
         """A new connection to the endpoint, from its client's or the cluster's source address;
         `ProxyError`."""
+        endpoint.connects += 1
         try:
             protocol: P = await self._dialler(
                 self.loop,
@@ -176,6 +177,7 @@ class Upstreams:
             return protocol
         except ProxyError:
             endpoint.pool.open -= 1
+            endpoint.connect_failures += 1
             raise
 
     def _new_reader(self) -> Reader:
