@@ -23,6 +23,7 @@ from meshproxy.admin.endpoints import Endpoints
 from meshproxy.admin.health import health_routes
 from meshproxy.admin.scrape import Scrape
 from meshproxy.admin.server import AdminServer, Routes
+from meshproxy.admin.shown import Sources
 from meshproxy.export.log_writer import SinkError
 from meshproxy.listen.sockets import BindError, host_addresses, host_has_ipv6, listen_on
 from meshproxy.runtime.capture import CaptureCheck, Wanted
@@ -77,7 +78,7 @@ def run_proxy(options: ProxyOptions) -> int:
     except (BindError, SinkError) as error:
         print(f"meshproxy: {error}", file=sys.stderr)
         return 1
-    configuration.accept(problems, loop.time())
+    configuration.accept(problems, loop.time(), translation.unread)
     configuration.watch(loop, first, supervisor.apply)
     crew.start(worker_count(options.concurrency))
 
@@ -104,7 +105,8 @@ def run_proxy(options: ProxyOptions) -> int:
         supervisor,
         scrape,
         lambda: time.monotonic() - started,  # noqa: TID251
-        configuration.status,
+        Sources(configuration.status, lambda: loop.time() - configuration.accepted_at),
+        options.admin_port,
     )
     prometheus = Routes()
     prometheus.add("/stats/prometheus", scrape)

@@ -2,47 +2,63 @@
 
 from __future__ import annotations
 
-import dataclasses
-import enum
 import html
-import json
-import logging
-import resource
-from collections.abc import Callable, Mapping
-from typing import Any
+import os
+from collections.abc import Callable
+from pathlib import Path
 
 from meshproxy import __version__
 from meshproxy.admin.server import Answer, Handler, Request, Routes
+from meshproxy.admin.shown import JSON, Shown, Sources, text
 from meshproxy.runtime.channel import Kind
-from meshproxy.runtime.logs import LEVELS
+from meshproxy.runtime.logs import LEVELS, LOGGERS, levels, set_level
 from meshproxy.runtime.supervisor import Supervisor
 
-_JSON = "application/json"
 _HTML = "text/html; charset=utf-8"
+_SPELLINGS = {"trace": "debug", "warn": "warning", "off": "critical"}  # Envoy's levels
+_HELP = {
+    "/": "admin home page",
+    "/certs": "print certs on machine",
+    "/clusters": "upstream cluster status (?format=json)",
+    "/config_dump": "what runs, and from where (?include_eds, ?resource=, ?mask=, ?name_regex=)",
+    "/drain_listeners": "drain inbound listeners",
+    "/healthcheck/fail": "cause the server to fail health checks",
+    "/healthcheck/ok": "cause the server to pass health checks",
+    "/help": "print out list of admin commands",
+    "/listeners": "print listener info (?format=json)",
+    "/logging": "query/change logging levels (?level=, ?NAME=, ?paths=NAME:LEVEL,...)",
+    "/memory": "print current allocation/heap usage",
+    "/quitquitquit": "exit the server",
+    "/ready": "print server state, return 200 if LIVE, otherwise return 503",
+    "/server_info": "print server version/status information",
+    "/stats": "print server stats (?filter=REGEX, ?usedonly, ?format=json|prometheus)",
+    "/stats/prometheus": "print server stats in prometheus format",
+}
 
 
 class Endpoints:
-    """Answers of the admin port. ``status`` gives what the configuration's sources have to say."""
+    """Answers of the admin port."""
 
     def __init__(
         self,
         supervisor: Supervisor,
         scrape: Handler,
         uptime: Callable[[], float],
-        status: Callable[[], dict[str, Any]],
+        sources: Sources,
+        admin_port: int = 15000,
     ) -> None:
         self._supervisor = supervisor
         self._scrape = scrape
-        self._uptime = uptime
-        self._status = status
+        self._shown = Shown(supervisor, scrape, uptime, sources, admin_port)
 
     def routes(self) -> Routes:
         routes = Routes()
+        self._shown.add_to(routes)
         for path, handler in (
             ("/ready", self.ready),
-            ("/server_info", self.server_info),
-            ("/config_dump", self.config_dump),
             ("/memory", self.memory),
+            ("/certs", self.certs),
+            ("/help", self.help),
             ("/stats/prometheus", self._scrape),
         ):
             routes.add(path, handler)
@@ -60,10 +76,11 @@ class Endpoints:
 
     async def index(self, request: Request) -> Answer:
         rows = "".join(
-            f'<li><form method="post" action="{path}"><button>{path}</button></form></li>'
+            f'<li><form method="post" action="{path}"><button>{path}</button> {says}</form></li>'
             if post
-            else f'<li><a href="{path}">{path}</a></li>'
+            else f'<li><a href="{path}">{path}</a> {says}</li>'
             for path, post in self._paths
+            for says in [html.escape(_HELP[path])]
         )
         state = html.escape(self._supervisor.unready_reason() or "ready")
         return Answer(
@@ -72,42 +89,29 @@ class Endpoints:
             content_type=_HTML,
         )
 
+    async def help(self, request: Request) -> Answer:
+        lines = [f"  {path}: {_HELP[path]}\n" for path in ("/", *(path for path, _ in self._paths))]
+        return Answer("admin commands are:\n" + "".join(lines))
+
     async def ready(self, request: Request) -> Answer:
         """Envoy's words for its states."""
-        if self._supervisor.draining:
-            return Answer("DRAINING\n", 503)
-        reason = self._supervisor.unready_reason()
-        return Answer("LIVE\n") if not reason else Answer(f"PRE_INITIALIZING\n{reason}\n", 503)
-
-    async def server_info(self, request: Request) -> Answer:
-        supervisor = self._supervisor
-        state = "LIVE" if not supervisor.unready_reason() else "PRE_INITIALIZING"
-        return _json(
-            {
-                "version": f"meshproxy/{__version__}",
-                "state": "DRAINING" if supervisor.draining else state,
-                "uptime_current_epoch": f"{self._uptime():.0f}s",
-                "uptime_all_epochs": f"{self._uptime():.0f}s",
-                "node": _plain(supervisor.snapshot.workload) if supervisor.snapshot else None,
-                "workers": supervisor.crew.pids,
-            }
-        )
-
-    async def config_dump(self, request: Request) -> Answer:
-        """The snapshot that runs, with the document each part came from, and what was refused."""
-        supervisor = self._supervisor
-        return _json(
-            {
-                "generation": supervisor.generation,
-                "source": self._status(),
-                "rejected_by_worker": supervisor.crew.rejection or None,
-                "snapshot": _plain(supervisor.snapshot),
-            }
-        )
+        state = self._shown.state()
+        if state == "LIVE":
+            return Answer("LIVE\n")
+        reason = "" if state == "DRAINING" else f"{self._supervisor.unready_reason()}\n"
+        return Answer(f"{state}\n{reason}", 503)
 
     async def memory(self, request: Request) -> Answer:
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        return _json({"supervisor_max_rss": str(usage.ru_maxrss * 1024)})
+        """Resident bytes; ``allocated`` is those of all processes together, as texts (protobuf)."""
+        pids = [os.getpid(), *self._supervisor.crew.pids]
+        resident = {str(pid): _resident(pid) for pid in pids}
+        total = str(sum(resident.values()))
+        shown = {pid: str(size) for pid, size in resident.items()}
+        body = {"allocated": total, "heap_size": total, "processes": shown}
+        return Answer(text(body), content_type=JSON)
+
+    async def certs(self, request: Request) -> Answer:
+        return Answer(text({"certificates": []}), content_type=JSON)
 
     async def fail(self, request: Request) -> Answer:
         self._supervisor.failed_health = True
@@ -127,37 +131,32 @@ class Endpoints:
         return Answer("OK\n")
 
     async def logging(self, request: Request) -> Answer:
-        """``?level=debug`` for everything."""
-        level = request.query.get("level", "")
-        level = {"trace": "debug", "warn": "warning"}.get(level, level)
-        if level not in LEVELS:
-            return Answer(f"level is one of {', '.join(LEVELS)}\n", 400)
-        logging.getLogger().setLevel(LEVELS[level])
-        self._supervisor.crew.broadcast(Kind.LOG_LEVEL, level)
-        return Answer(f"active loggers:\n  all: {level}\n")
+        """``?level=debug`` for everything, ``?serve=debug`` or ``?paths=serve:debug,…`` for parts;
+        without any, the levels as they are."""
+        wanted: list[tuple[str, str]] = []
+        for name, value in request.query.items():
+            if name == "paths":
+                pairs = [pair.partition(":") for pair in value.split(",")]
+                wanted += [(logger, level) for logger, _, level in pairs]
+            else:
+                wanted.append(("" if name == "level" else name, value))
+        wanted = [(name, _SPELLINGS.get(level, level)) for name, level in wanted]
+        for name, level in wanted:
+            if level not in LEVELS:
+                return Answer(f"level is one of {', '.join(LEVELS)}\n", 400)
+            if name and name not in LOGGERS:
+                return Answer(f"{name} is no logger; there are {', '.join(LOGGERS)}\n", 400)
+        for name, level in wanted:
+            set_level(name, level)
+            self._supervisor.crew.broadcast(Kind.LOG_LEVEL, (name, level))
+        lines = [f"  {name}: {level}\n" for name, level in levels().items()]
+        return Answer("active loggers:\n" + "".join(lines))
 
 
-def _json(value: object) -> Answer:
-    return Answer(json.dumps(value, indent=1) + "\n", content_type=_JSON)
-
-
-def _plain(value: Any) -> Any:
-    """The model as JSON: dataclasses become objects, what is empty or default is left out."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        shown = {}
-        for field in dataclasses.fields(value):
-            found = getattr(value, field.name)
-            if found not in ("", (), None) and found != field.default:
-                shown[field.name] = _plain(found)
-        return shown
-    if isinstance(value, Mapping):
-        return {str(key): _plain(found) for key, found in value.items()}
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return str(value)
-    if isinstance(value, list | tuple):
-        return [_plain(found) for found in value]
-    if isinstance(value, enum.Enum):
-        return value.value
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return value
+def _resident(pid: int) -> int:
+    """Bytes of a process in memory; 0 if it has just ended."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")

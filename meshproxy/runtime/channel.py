@@ -31,13 +31,15 @@ class Kind(IntEnum):
     DRAIN = 6  # empty
     STOP = 7  # empty
     REOPEN = 8  # empty
-    LOG_LEVEL = 9  # pickled name
+    LOG_LEVEL = 9  # pickled (logger, level)
+    HOSTS = 10  # empty
     # From a worker.
     COMMITTED = 32  # pickled generation
     REJECTED = 33  # pickled (generation, reason)
     COUNTS = 34  # marshalled dump
     BUSY = 35  # pickled number of connections with work in flight
     STOPPED = 36  # marshalled last dump
+    HOST_COUNTS = 37  # marshalled counts of endpoints
 
 
 OnMessage = Callable[[Kind, bytes, list[int]], None]

@@ -10,7 +10,9 @@ from typing import Any
 from meshproxy.aio.spawn import spawn
 from meshproxy.export.log_writer import SinkError
 from meshproxy.listen.sockets import BindError
+from meshproxy.model.origin import Origin
 from meshproxy.model.snapshot import Snapshot
+from meshproxy.show.shape import origin_json
 from meshproxy.sources.files import Reading, read
 from meshproxy.sources.watch import Watcher
 from meshproxy.translate import Options, Problem, Severity, Translation, Translator
@@ -40,6 +42,7 @@ class Configuration:
         self.results = {"accepted": 0, "rejected": 0}
         self.rejected: tuple[str, ...] = ()  # why the newest files are not what runs
         self.warnings: tuple[str, ...] = ()
+        self.unread: tuple[Origin, ...] = ()
 
     def load(self) -> tuple[Reading, Translation | None, tuple[Problem, ...]]:
         """Read and translate; the problems are those of both. Blocks."""
@@ -61,12 +64,15 @@ class Configuration:
         self._watcher = Watcher(self._path, loop, self.reload, first.fingerprint)
         self._watcher.start()
 
-    def accept(self, problems: tuple[Problem, ...], now: float) -> None:
-        """The configuration with these problems is what runs."""
+    def accept(
+        self, problems: tuple[Problem, ...], now: float, unread: tuple[Origin, ...] = ()
+    ) -> None:
+        """The configuration with these problems is what runs; ``unread`` does nothing in it."""
         self.results["accepted"] += 1
         self.accepted_at = now
         self.rejected = ()
         self.warnings = tuple(str(p) for p in problems if p.severity is Severity.WARNING)
+        self.unread = unread
         self.tell(problems)
 
     def tell(self, problems: tuple[Problem, ...]) -> None:
@@ -113,7 +119,7 @@ class Configuration:
             _log.error("%s", error)
             self._reject([str(error)])
             return
-        self.accept(problems, now)
+        self.accept(problems, now, translation.unread)
         _log.info("configuration %d taken", self.results["accepted"])
 
     def _reject(self, reasons: list[str]) -> None:
@@ -128,4 +134,5 @@ class Configuration:
             "reloads": dict(self.results),
             "rejected": list(self.rejected),
             "warnings": list(self.warnings),
+            "unhandled": [origin_json(origin) for origin in self.unread],
         }

@@ -38,6 +38,8 @@ class Member:
         self.generation = 0  # of the plan it runs
         self.counts: dict[str, Any] = {"http": {}, "tcp": {}, "plain": {}}
         self.told: asyncio.Event = asyncio.Event()  # counts have come since they were asked for
+        self.hosts: dict[tuple[str, str, int], tuple[int, ...]] = {}
+        self.told_hosts: asyncio.Event = asyncio.Event()
         self.busy = -1  # connections with work in flight, once it drains
         self.stopping = False
         self.hung = False
@@ -176,6 +178,9 @@ class Crew:
             case Kind.COUNTS:
                 member.counts = marshal.loads(body)
                 member.told.set()
+            case Kind.HOST_COUNTS:
+                member.hosts = marshal.loads(body)
+                member.told_hosts.set()
             case Kind.BUSY:
                 member.busy = pickle.loads(body)
             case Kind.STOPPED:
@@ -261,6 +266,20 @@ class Crew:
         except TimeoutError:
             pass
         return merge([self._retired, *(member.counts for member in self._members.values())])
+
+    async def hosts(self) -> list[dict[tuple[str, str, int], tuple[int, ...]]]:
+        """Each running worker's counts of endpoints, by cluster, IP and port."""
+        asked = list(self._members.values())
+        for member in asked:
+            member.told_hosts.clear()
+            member.channel.send(Kind.HOSTS)
+        try:
+            async with asyncio.timeout(_ANSWER):
+                for member in asked:
+                    await member.told_hosts.wait()
+        except TimeoutError:
+            pass
+        return [member.hosts for member in asked if member.row in self._members]
 
     # Ending.
 

@@ -14,6 +14,10 @@ LEVELS = {
     "critical": logging.CRITICAL,
 }
 
+# Rooms that have something to say; each logs as ``meshproxy.ROOM``.
+LOGGERS = ("admin", "aio", "app", "export", "listen", "runtime", "serve")
+_PROGRAM = "meshproxy"
+
 
 class _Text(logging.Formatter):
     converter = time.gmtime  # type: ignore[assignment]
@@ -42,6 +46,25 @@ class _Json(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line)
+
+
+def set_level(name: str, level: str) -> None:
+    """Say from what level on one of `LOGGERS` is heard; "" is all of them."""
+    if name:
+        logging.getLogger(f"{_PROGRAM}.{name}").setLevel(LEVELS[level])
+        return
+    logging.getLogger().setLevel(LEVELS[level])
+    for each in LOGGERS:
+        logging.getLogger(f"{_PROGRAM}.{each}").setLevel(logging.NOTSET)
+
+
+def levels() -> dict[str, str]:
+    """What each logger is heard from."""
+    names = {number: name for name, number in LEVELS.items()}
+    return {
+        name: names.get(logging.getLogger(f"{_PROGRAM}.{name}").getEffectiveLevel(), "info")
+        for name in LOGGERS
+    }
 
 
 def setup_logging(level: str, style: str, role: str) -> None:

@@ -31,7 +31,7 @@ from meshproxy.model.snapshot import PartKey, assemble
 from meshproxy.plan.build import Builder, Context
 from meshproxy.plan.plan import Plan, Plans
 from meshproxy.runtime.channel import Channel, Kind
-from meshproxy.runtime.logs import LEVELS, setup_logging
+from meshproxy.runtime.logs import set_level, setup_logging
 from meshproxy.runtime.options import WorkerOptions
 from meshproxy.runtime.page import Column, Page, PageLimits
 from meshproxy.serve.serving import Serving
@@ -116,6 +116,8 @@ class Worker:
                 self._acceptor.remove(pickle.loads(body))
             case Kind.STATS:
                 self._channel.send(Kind.COUNTS, marshal.dumps(self._counters.dump()))
+            case Kind.HOSTS:
+                self._channel.send(Kind.HOST_COUNTS, marshal.dumps(self._registry.counts()))
             case Kind.DRAIN:
                 self._begin_drain()
             case Kind.STOP:
@@ -124,7 +126,7 @@ class Worker:
                 for log in self._logs.values():
                     log.reopen()
             case Kind.LOG_LEVEL:
-                logging.getLogger().setLevel(LEVELS[pickle.loads(body)])
+                set_level(*pickle.loads(body))
             case _:
                 _log.error("unexpected message %s", kind.name)
 

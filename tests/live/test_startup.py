@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -291,7 +292,7 @@ def test_requests_to_the_admin_api() -> None:
         assert run("request", "GET", "/nothing", "--admin-port", number).returncode == 1
         dump = proxy.config_dump()
         assert dump["generation"] == 1
-        assert f"outbound|{port}||app.default.svc.cluster.local" in dump["snapshot"]["clusters"]
+        assert f"outbound|{port}||app.default.svc.cluster.local" in json.dumps(dump["configs"])
         assert proxy.get(proxy.admin, "/server_info").json["state"] == "LIVE"
         assert proxy.get(proxy.admin, "/").status == 200
 

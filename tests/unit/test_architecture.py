@@ -24,6 +24,7 @@ RANKS = {
     "route": 2,
     "cluster": 2,
     "telemetry": 2,
+    "show": 2,
     "plan": 3,
     "aio": 4,
     "upstream": 5,

@@ -1,0 +1,200 @@
+"""Listeners and their filter chains (envoy.config.listener.v3.Listener), and `/listeners`.
+
+What is detected from the first bytes is two chains in Envoy's words: one for connections that turn
+out to be HTTP, one for the rest.
+"""
+
+from __future__ import annotations
+
+from meshproxy.model.listener import Application, Direction, FilterChain, Listener
+from meshproxy.model.route import TcpRoute
+from meshproxy.model.snapshot import Snapshot
+from meshproxy.model.telemetry import AccessLog
+from meshproxy.show.routes import inline_table
+from meshproxy.show.shape import (
+    ADS,
+    Json,
+    metadata,
+    socket_address,
+    typed,
+    without_empty,
+)
+
+LISTENER = "config.listener.v3.Listener"
+_MANAGER = "http_connection_manager"
+_EXTENSIONS = "extensions.filters."
+HTTP_FILTER = "envoy.filters.network.http_connection_manager"
+TCP_FILTER = "envoy.filters.network.tcp_proxy"
+HTTP_PROTOCOLS = ["http/1.1", "h2c"]
+_SHOWN = ("name", "application", "port", "ips", "route_config", "tcp")
+
+
+def listener_json(listener: Listener, snapshot: Snapshot) -> Json:
+    """One listener; the chain for all other connections is its ``default_filter_chain``."""
+    first, *more = listener.bind or ("0.0.0.0",)
+    logs = _logs(snapshot, listener.direction)
+    chains: list[Json] = []
+    default: Json = {}
+    for chain in listener.chains:
+        made = _chains(chain, listener, logs)
+        if listener.captured and not chain.port and not chain.ips:
+            *detected, default = made
+            chains += detected
+        else:
+            chains += made
+    body = {
+        "name": listener.name,
+        "address": socket_address(first, listener.port),
+        "additional_addresses": [{"address": socket_address(ip, listener.port)} for ip in more],
+        "filter_chains": chains,
+        "default_filter_chain": default,
+        "listener_filters": _listener_filters(listener),
+        "traffic_direction": listener.direction.name,
+        "transparent": listener.transparent or None,
+        "metadata": metadata(
+            listener.origin,
+            listener,
+            ("name", "direction", "captured", "port", "bind", "chains", "transparent"),
+        ),
+    }
+    return typed(LISTENER, without_empty(body))
+
+
+def _listener_filters(listener: Listener) -> list[Json]:
+    found = []
+    if listener.captured:
+        kind = typed(_EXTENSIONS + "listener.original_dst.v3.OriginalDst", {})
+        found.append({"name": "envoy.filters.listener.original_dst", "typed_config": kind})
+    if any(chain.application is Application.DETECT for chain in listener.chains):
+        kind = typed(_EXTENSIONS + "listener.http_inspector.v3.HttpInspector", {})
+        found.append({"name": "envoy.filters.listener.http_inspector", "typed_config": kind})
+    return found
+
+
+def _chains(chain: FilterChain, listener: Listener, logs: list[Json]) -> list[Json]:
+    """One chain of the model as one or two of Envoy's."""
+    http = _http_filter(chain, listener, logs)
+    tcp = _tcp_filter(chain, logs)
+    shown: tuple[str, ...] = _SHOWN
+    if chain.application is Application.HTTP and chain.route_config:
+        shown = tuple(name for name in _SHOWN if name != "tcp")  # it takes what is not HTTP
+    more = metadata(chain.origin, chain, shown)
+    match = _match(chain)
+    if chain.application is Application.TCP or http is None:
+        return [_chain(chain.name, match, tcp, more)]
+    if chain.application is Application.HTTP or tcp is None:
+        return [_chain(chain.name, match, http, more)]
+    sniffed = {**match, "application_protocols": HTTP_PROTOCOLS}
+    return [
+        _chain(f"{chain.name}-catchall-http", sniffed, http, more),
+        _chain(chain.name, match, tcp, more),
+    ]
+
+
+def _chain(name: str, match: Json, network: Json | None, more: Json) -> Json:
+    return without_empty(
+        {
+            "filter_chain_match": match,
+            "filters": [] if network is None else [network],
+            "name": name,
+            "metadata": more,
+        }
+    )
+
+
+def _match(chain: FilterChain) -> Json:
+    ranges = [{"address_prefix": ip, "prefix_len": 128 if ":" in ip else 32} for ip in chain.ips]
+    return without_empty({"destination_port": chain.port or None, "prefix_ranges": ranges})
+
+
+def _http_filter(chain: FilterChain, listener: Listener, logs: list[Json]) -> Json | None:
+    config: Json = {"stat_prefix": f"{listener.direction.value}_{chain.name}"}
+    if chain.route_config:
+        config["rds"] = {"config_source": ADS, "route_config_name": chain.route_config}
+    elif chain.tcp is not None:
+        config["route_config"] = inline_table(chain.tcp.clusters[0].cluster)
+    else:
+        return None
+    kind = typed(_EXTENSIONS + "http.router.v3.Router", {})
+    config["http_filters"] = [{"name": "envoy.filters.http.router", "typed_config": kind}]
+    if logs:
+        config["access_log"] = logs
+    name = f"{_EXTENSIONS}network.{_MANAGER}.v3.HttpConnectionManager"
+    return {"name": HTTP_FILTER, "typed_config": typed(name, config)}
+
+
+def _tcp_filter(chain: FilterChain, logs: list[Json]) -> Json | None:
+    if chain.tcp is None:
+        return None
+    config: Json = {"stat_prefix": chain.tcp.clusters[0].cluster, **_tcp_target(chain.tcp)}
+    if logs:
+        config["access_log"] = logs
+    name = _EXTENSIONS + "network.tcp_proxy.v3.TcpProxy"
+    return {"name": TCP_FILTER, "typed_config": typed(name, config)}
+
+
+def _tcp_target(route: TcpRoute) -> Json:
+    if len(route.clusters) == 1:
+        return {"cluster": route.clusters[0].cluster}
+    arms = [{"name": arm.cluster, "weight": arm.weight} for arm in route.clusters]
+    return {"weighted_clusters": {"clusters": arms}}
+
+
+def _logs(snapshot: Snapshot, direction: Direction) -> list[Json]:
+    """The access logs of one direction, as Envoy's file access log."""
+    return [
+        _log(log)
+        for log in snapshot.access_logs
+        if log.path and (log.outbound if direction is Direction.OUTBOUND else log.inbound)
+    ]
+
+
+def _log(log: AccessLog) -> Json:
+    form: Json = (
+        {"json_format": dict(log.json)}
+        if log.json
+        else {"text_format_source": {"inline_string": log.text + "\n"}}
+    )
+    config = {"path": log.path, "log_format": form}
+    kind = typed("extensions.access_loggers.file.v3.FileAccessLog", config)
+    return {"name": "envoy.access_loggers.file", "typed_config": kind}
+
+
+def inline_tables(snapshot: Snapshot) -> list[Json]:
+    """Route tables that stand in a chain itself: those of inbound ports."""
+    found: dict[str, Json] = {}
+    for listener in snapshot.listeners.values():
+        for chain in listener.chains:
+            if chain.application is not Application.TCP and not chain.route_config and chain.tcp:
+                cluster = chain.tcp.clusters[0].cluster
+                found.setdefault(cluster, inline_table(cluster))
+    return list(found.values())
+
+
+def listeners_text(snapshot: Snapshot) -> str:
+    """`/listeners`: a line an address, ``NAME::ADDRESS:PORT``."""
+    lines = []
+    for listener in snapshot.listeners.values():
+        for ip in listener.bind:
+            place = f"[{ip}]" if ":" in ip else ip
+            lines.append(f"{listener.name}::{place}:{listener.port}\n")
+    return "".join(lines)
+
+
+def listeners_status(snapshot: Snapshot) -> Json:
+    """`/listeners?format=json` (envoy.admin.v3.Listeners)."""
+    return {
+        "listener_statuses": [
+            without_empty(
+                {
+                    "name": listener.name,
+                    "local_address": socket_address(listener.bind[0], listener.port),
+                    "additional_local_addresses": [
+                        socket_address(ip, listener.port) for ip in listener.bind[1:]
+                    ],
+                }
+            )
+            for listener in snapshot.listeners.values()
+            if listener.bind
+        ]
+    }

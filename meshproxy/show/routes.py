@@ -1,0 +1,246 @@
+"""Route tables (envoy.config.route.v3.RouteConfiguration)."""
+
+from __future__ import annotations
+
+from meshproxy.model.origin import BUILT_IN
+from meshproxy.model.route import (
+    DirectResponse,
+    Forward,
+    HeaderMatch,
+    HeaderOps,
+    MatchKind,
+    Redirect,
+    Rewrite,
+    Route,
+    RouteMatch,
+    StringMatch,
+    VirtualHost,
+    WeightedCluster,
+)
+from meshproxy.model.snapshot import Snapshot
+from meshproxy.show.shape import Json, duration, metadata, others, typed, without_empty
+
+ROUTES = "config.route.v3.RouteConfiguration"
+PASSTHROUGH = "PassthroughCluster"
+_STATUS = {
+    301: "MOVED_PERMANENTLY",
+    302: "FOUND",
+    303: "SEE_OTHER",
+    307: "TEMPORARY_REDIRECT",
+    308: "PERMANENT_REDIRECT",
+}
+_ALL: Json = {"match": {"prefix": "/"}}
+
+
+def table_json(snapshot: Snapshot, name: str) -> Json:
+    """A route table by name, with the host that takes what no other does."""
+    config = snapshot.route_configs[name]
+    hosts = [host_json(snapshot.hosts[key]) for key in config.hosts if key in snapshot.hosts]
+    if not any("*" in host["domains"] for host in hosts):
+        hosts.append(_rest(snapshot.outbound_allow_any and not _on_plain_port(snapshot, name)))
+    own = metadata(BUILT_IN, config, ("name", "hosts"))
+    body = without_empty({"name": name, "virtual_hosts": hosts, "metadata": own})
+    return typed(ROUTES, {**body, "validate_clusters": False})
+
+
+def _on_plain_port(snapshot: Snapshot, name: str) -> bool:
+    return any(
+        not listener.captured
+        for listener in snapshot.listeners.values()
+        for chain in listener.chains
+        if chain.route_config == name
+    )
+
+
+def _rest(passes: bool) -> Json:
+    """For hosts that no virtual host names (Istio: `outboundTrafficPolicy`).
+
+    A plain port has no original destination that a request could be passed on to.
+    """
+    if passes:
+        action: Json = {"route": {"cluster": PASSTHROUGH, "timeout": "0s"}}
+        return _host("allow_any", ["*"], [{"name": "allow_any", **_ALL, **action}])
+    action = {"direct_response": {"status": 502}}
+    return _host("block_all", ["*"], [{"name": "block_all", **_ALL, **action}])
+
+
+def inline_table(cluster: str) -> Json:
+    """All requests to one cluster: what an inbound chain does with HTTP (Istio's names)."""
+    port = cluster.split("|")[1] if "|" in cluster else "0"
+    route = {"name": "default", **_ALL, "route": {"cluster": cluster, "timeout": "0s"}}
+    host = _host(f"inbound|http|{port}", ["*"], [route])
+    return {"name": cluster, "virtual_hosts": [host], "validate_clusters": False}
+
+
+def _host(name: str, domains: list[str], routes: list[Json]) -> Json:
+    return {"name": name, "domains": domains, "routes": routes}
+
+
+def host_json(host: VirtualHost) -> Json:
+    found = _host(host.name, list(host.domains), [route_json(route) for route in host.routes])
+    more = metadata(host.origin, host, ("name", "domains", "routes"))
+    return {**found, "metadata": more} if more else found
+
+
+def route_json(route: Route) -> Json:
+    """One rule; parts of it that Envoy has other means for are in its metadata."""
+    match, more_match = _match(route.match)
+    action, more_action = _action(route)
+    found = metadata(
+        route.origin,
+        route,
+        ("name", "match", "action", "request_headers", "response_headers"),
+    )
+    more = without_empty({"match": more_match, "action": more_action})
+    if more:
+        found.setdefault("filter_metadata", {}).setdefault("meshproxy", {}).update(more)
+    return without_empty(
+        {
+            "name": route.name,
+            "match": match,
+            **action,
+            **_headers(route.request_headers, "request"),
+            **_headers(route.response_headers, "response"),
+            "metadata": found,
+        }
+    )
+
+
+def _match(match: RouteMatch) -> tuple[Json, Json]:
+    found = _path(match.path)
+    headers = [
+        _pair(f":{name}", value)
+        for name, value in (
+            ("method", match.method),
+            ("authority", match.authority),
+            ("scheme", match.scheme),
+        )
+        if value is not None
+    ]
+    found["headers"] = headers + [_header(each) for each in match.headers]
+    found["query_parameters"] = [_header(each) for each in match.query]
+    shown = ("path", "method", "authority", "scheme", "headers", "query")
+    return without_empty(found), others(match, *shown)
+
+
+def _path(path: StringMatch | None) -> Json:
+    if path is None or path.kind is MatchKind.PRESENT:
+        return {"prefix": "/"}
+    found: Json = {}
+    if path.kind is MatchKind.EXACT:
+        found["path"] = path.value
+    elif path.kind is MatchKind.REGEX:
+        found["safe_regex"] = {"regex": path.value}
+    else:
+        found["prefix"] = path.value
+    if path.ignore_case:
+        found["case_sensitive"] = False
+    return found
+
+
+def _header(match: HeaderMatch) -> Json:
+    found = _pair(match.name, match.match)
+    return {**found, "invert_match": True} if match.invert else found
+
+
+def _pair(name: str, match: StringMatch) -> Json:
+    if match.kind is MatchKind.PRESENT:
+        return {"name": name, "present_match": True}
+    value: Json = (
+        {"safe_regex": {"regex": match.value}}
+        if match.kind is MatchKind.REGEX
+        else {match.kind.value: match.value}
+    )
+    if match.ignore_case:
+        value["ignore_case"] = True
+    return {"name": name, "string_match": value}
+
+
+def _action(route: Route) -> tuple[Json, Json]:
+    """What is done, and what of it has no field."""
+    action = route.action
+    if isinstance(action, Forward):
+        return {"route": _forward(route.match, action)}, _more_of(action)
+    if isinstance(action, Redirect):
+        return {"redirect": _redirect(action)}, others(
+            action, "uri", "authority", "scheme", "port", "status"
+        )
+    assert isinstance(action, DirectResponse)
+    body = action.body.decode("utf-8", "replace")
+    return {
+        "direct_response": without_empty(
+            {"status": action.status, "body": {"inline_string": body} if body else {}}
+        )
+    }, others(action, "status", "body")
+
+
+def _more_of(action: Forward) -> Json:
+    more = others(action, "clusters", "rewrite", "timeout")
+    if action.rewrite is not None:
+        more["rewrite"] = others(action.rewrite, "uri", "authority")
+    arms = [
+        {"name": arm.cluster, **own}
+        for arm in action.clusters
+        if (own := others(arm, "cluster", "weight", "request_headers", "response_headers"))
+    ]
+    return without_empty({**more, "clusters": arms})
+
+
+def _forward(match: RouteMatch, action: Forward) -> Json:
+    first, *more = action.clusters
+    found: Json = {"timeout": duration(action.timeout)}
+    if more or first.request_headers or first.response_headers:
+        found["weighted_clusters"] = {"clusters": [_arm(each) for each in action.clusters]}
+    else:
+        found["cluster"] = first.cluster
+    if action.rewrite is not None:
+        found.update(_rewrite(match.path, action.rewrite))
+    return found
+
+
+def _rewrite(path: StringMatch | None, rewrite: Rewrite) -> Json:
+    found: Json = {}
+    if rewrite.uri is not None and path is not None and path.kind is MatchKind.REGEX:
+        # Ours replaces the whole path, and a regular expression matches all of it.
+        pattern = {"regex": path.value}
+        found["regex_rewrite"] = {"pattern": pattern, "substitution": rewrite.uri}
+    elif rewrite.uri is not None:
+        found["prefix_rewrite"] = rewrite.uri
+    if rewrite.authority is not None:
+        found["host_rewrite_literal"] = rewrite.authority
+    return found
+
+
+def _arm(arm: WeightedCluster) -> Json:
+    return without_empty(
+        {
+            "name": arm.cluster,
+            "weight": arm.weight,
+            **_headers(arm.request_headers, "request"),
+            **_headers(arm.response_headers, "response"),
+        }
+    )
+
+
+def _redirect(action: Redirect) -> Json:
+    return without_empty(
+        {
+            "path_redirect": action.uri,
+            "host_redirect": action.authority,
+            "scheme_redirect": action.scheme,
+            "port_redirect": action.port,
+            "response_code": _STATUS.get(action.status, action.status),
+        }
+    )
+
+
+def _headers(ops: HeaderOps, side: str) -> Json:
+    added = [_option(pair, "OVERWRITE_IF_EXISTS_OR_ADD") for pair in ops.set]
+    added += [_option(pair, "APPEND_IF_EXISTS_OR_ADD") for pair in ops.add]
+    return {f"{side}_headers_to_add": added, f"{side}_headers_to_remove": list(ops.remove)}
+
+
+def _option(pair: tuple[str, str], action: str) -> Json:
+    # The model holds plain text, and Envoy reads a percent sign as the start of an operator.
+    value = pair[1].replace("%", "%%")
+    return {"header": {"key": pair[0], "value": value}, "append_action": action}
