@@ -15,6 +15,7 @@ _COMMANDS = {
     "clean-iptables": "Remove the redirect rules.",
     "wait": "Wait until the local sidecar is ready.",
     "request": "Call the local sidecar's admin API.",
+    "proxy-config": "Show what the sidecar holds, and from which document.",
     "demo": "Show the whole on this machine: capture, split, count, change live.",
     "version": "Print the version.",
     "completion": "Print a shell's completion script.",
@@ -29,9 +30,10 @@ class _Commands(click.Group):
         if cmd_name in ("iptables", "clean-iptables"):
             # `meshproxy.__main__` runs these before click is loaded; here they are only listed.
             return click.Command(cmd_name, short_help=_COMMANDS[cmd_name])
+        cmd_name = {"pc": "proxy-config"}.get(cmd_name, cmd_name)  # as istioctl has it
         if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f"meshproxy.cli.{cmd_name}")
+        module = importlib.import_module(f"meshproxy.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         command.short_help = _COMMANDS[cmd_name]
         return command

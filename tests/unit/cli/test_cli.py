@@ -14,7 +14,17 @@ import pytest
 from meshproxy import __version__
 from meshproxy.cli.main import run
 
-HELP = ("proxy", "iptables", "clean-iptables", "wait", "request", "demo", "version", "completion")
+HELP = (
+    "proxy",
+    "iptables",
+    "clean-iptables",
+    "wait",
+    "request",
+    "proxy-config",
+    "demo",
+    "version",
+    "completion",
+)
 
 
 def meshproxy(*arguments: str) -> subprocess.CompletedProcess[str]:
