@@ -39,6 +39,7 @@ class Snapshot:
     access_logs: tuple[AccessLog, ...] = ()
     settings: Settings = DEFAULTS
     outbound_allow_any: bool = True
+    trust_domain: str = "cluster.local"
 
     def parts(self) -> dict[PartKey, Any]:
         """The snapshot cut into the pieces that are compared and sent one by one."""
@@ -52,7 +53,7 @@ class Snapshot:
 
 
 TABLES = ("listeners", "route_configs", "hosts", "clusters", "peers")
-SINGLES = ("workload", "access_logs", "settings", "outbound_allow_any")
+SINGLES = ("workload", "access_logs", "settings", "outbound_allow_any", "trust_domain")
 
 
 class Change(NamedTuple):

@@ -129,4 +129,5 @@ def own_part(snapshot: Snapshot) -> Json:
         "workload": plain(snapshot.workload),
         **others(snapshot, *tables),
         "outbound_allow_any": snapshot.outbound_allow_any,
+        "trust_domain": snapshot.trust_domain,
     }

@@ -217,12 +217,14 @@ class Fields:
         self.known.update(names)
 
     def close(self) -> None:
-        """Report every field that nobody asked for."""
-        for name in self.data.keys() - self.known:
+        """Report every field that nobody asked for, once."""
+        names = sorted(self.known)
+        for name in [name for name in self.data if name not in self.known]:
+            self.known.add(name)
             self.report.warn(
                 (*self.path, name),
                 "this field is not known and has no effect",
-                did_you_mean(name, self.known),
+                did_you_mean(name, names),
                 UNKNOWN_FIELD,
             )
 

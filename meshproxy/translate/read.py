@@ -41,6 +41,8 @@ _SECURITY = ("v1", "v1beta1")
 # API groups whose kinds mean something to a mesh, so that one that is not read is worth a word.
 _MESH_GROUPS = ("istio.io", "gateway.networking.k8s.io", "meshproxy.dev")
 
+_CLOSING_GROUP = "security.istio.io"
+
 
 class Kind(NamedTuple):
     """How a kind is read.
@@ -55,10 +57,10 @@ class Kind(NamedTuple):
 
 
 KINDS: dict[tuple[str, str], Kind] = {
-    ("", "Service"): Kind(read_service, ("v1",), strict=False),
-    ("", "Pod"): Kind(read_pod, ("v1",), strict=False),
-    ("", "Endpoints"): Kind(read_endpoints, ("v1",), strict=False),
-    ("discovery.k8s.io", "EndpointSlice"): Kind(read_endpoint_slice, ("v1",), strict=False),
+    ("", "Service"): Kind(read_service, ("v1",)),
+    ("", "Pod"): Kind(read_pod, ("v1",)),
+    ("", "Endpoints"): Kind(read_endpoints, ("v1",)),
+    ("discovery.k8s.io", "EndpointSlice"): Kind(read_endpoint_slice, ("v1",)),
     ("networking.istio.io", "WorkloadEntry"): Kind(read_workload_entry, _NETWORKING),
     ("networking.istio.io", "VirtualService"): Kind(read_virtual_service, _NETWORKING),
     ("networking.istio.io", "DestinationRule"): Kind(read_destination_rule, _NETWORKING),
@@ -139,8 +141,12 @@ def _kind(top: Fields, api_version: str, name: str) -> Kind | None:
 
 
 def _say_skipped(top: Fields, group: str, name: str) -> None:
+    kinds = [kind for known_group, kind in KINDS if known_group == group]
+    if group == _CLOSING_GROUP:
+        # Istio has no other kinds there, and whatever it was meant to keep out would come in.
+        top.error("kind", f"{name} is not a kind of {group}", did_you_mean(name, kinds))
+        return
     if group.endswith(_MESH_GROUPS):
-        kinds = [kind for known_group, kind in KINDS if known_group == group]
         near = nearest(name, kinds)
         top.warn(
             "kind",

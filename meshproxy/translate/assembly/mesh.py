@@ -40,8 +40,10 @@ def _set_aside(other: Entry[MeshConfig], chosen: Entry[MeshConfig]) -> Problem:
     return other.document.problem(finding, str(other.value.meta))
 
 
-def build_settings(catalog: Catalog, self_: Self, root: str) -> Settings:
-    """From the widest to the narrowest: mesh, namespace, workload; the oldest first in each."""
+def build_settings(catalog: Catalog, self_: Self, config: MeshConfig) -> Settings:
+    """From the widest to the narrowest: MeshConfig, then Settings of the root namespace, of the
+    own one, of the workload; the oldest first in each."""
+    root = config.root_namespace
     found: list[tuple[int, SettingsObject]] = []
     for entry in catalog.all(SettingsObject):
         settings = entry.value
@@ -49,7 +51,7 @@ def build_settings(catalog: Catalog, self_: Self, root: str) -> Settings:
         if own in (root, self_.namespace) and selects(settings.selector or {}, self_.labels):
             reach = 2 if settings.selector is not None else int(own == self_.namespace != root)
             found.append((reach, settings))
-    result = DEFAULTS
+    result = replace(DEFAULTS, **config.settings)
     for _, settings in sorted(found, key=lambda each: each[0]):
         result = replace(result, **settings.values)
     return result

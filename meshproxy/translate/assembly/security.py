@@ -57,9 +57,9 @@ def _closed(catalog: Catalog, self_: Self, root: str) -> list[str]:
             why = policy.fault or "its rules are not evaluated in this build"
             found.append(f"{policy.meta}: {why}")
     found += [
-        f"{request.meta}: tokens are not verified in this build"
+        f"{request.meta}: {request.fault or 'tokens are not verified in this build'}"
         for request in _reaching(catalog.all(RequestAuthentication), self_, root)
-        if request.rules and not request.targeted
+        if (request.rules or request.fault) and not request.targeted
     ]
     return found
 

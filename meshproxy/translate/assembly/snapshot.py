@@ -59,7 +59,7 @@ class SnapshotBuilder:
     def build(self) -> Snapshot:
         own, config = self._own, self._mesh
         root = config.root_namespace
-        settings = build_settings(self._catalog, own.self_, root)
+        settings = build_settings(self._catalog, own.self_, config)
         defaults = defaults_of(config, settings)
         chosen = choose_sidecar(self._catalog.all(Sidecar), own.self_, root)
         scopes = self._scopes(chosen.value if chosen is not None else None)
@@ -94,6 +94,7 @@ class SnapshotBuilder:
             self._access_logs(),
             settings,
             context.allow_any,
+            config.trust_domain or self._options.trust_domain,
         )
 
     def _build_registry(self, pods: list[Pod], entries: list[WorkloadEntry]) -> Registry:

@@ -66,6 +66,7 @@ def read_endpoint_slice(top: Fields, meta: Meta) -> Endpoints:
         )
     if top.choice("addressType", ("IPv4", "IPv6", "FQDN"), "IPv4") == "FQDN":
         top.warn("addressType", "host names are not looked up: these endpoints are left out")
+        top.skip("endpoints", "ports")
         return Endpoints(meta, ())
     backends = [
         backend for entry in top.mappings("endpoints") for backend in _slice_backends(entry)

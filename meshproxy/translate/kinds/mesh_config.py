@@ -6,8 +6,10 @@ and under ``spec.meshConfig`` of an IstioOperator.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from meshproxy.translate.fields import Fields
 from meshproxy.translate.kinds.access_log import (
@@ -19,25 +21,22 @@ from meshproxy.translate.kinds.access_log import (
 from meshproxy.translate.kinds.common import LEAST_DURATION
 from meshproxy.translate.kinds.http_extras import check_retries
 from meshproxy.translate.kinds.meta import Meta
+from meshproxy.translate.kinds.proxy_config import read_proxy_config
 from meshproxy.translate.names import is_label
-from meshproxy.translate.problems import Report
+from meshproxy.translate.problems import UNSUPPORTED, Report
 from meshproxy.translate.yaml_text import BrokenText, load
 
 DEFAULT_ROOT = "istio-system"
 STDOUT = "/dev/stdout"
+_TRUST_DOMAIN = re.compile(r"[a-z0-9._-]{1,255}\Z")  # SPIFFE ID, section 2.1
 # What only a control plane, a gateway or an agent acts on.
 _NOT_OURS = [
     "ca",
-    "caCertificates",
-    "certificates",
     "configSources",
     "discoverySelectors",
     "disableEnvoyListenerLog",
-    "dnsRefreshRate",
     "enableAutoMtls",
-    "enableEnvoyAccessLogService",
     "enablePrometheusMerge",
-    "enableTracing",
     "hboneIdleTimeout",
     "inboundClusterStatName",
     "ingressClass",
@@ -48,22 +47,23 @@ _NOT_OURS = [
     "mixerReportServer",
     "outboundClusterStatName",
     "proxyHttpPort",
-    "proxyInboundListenPort",
-    "proxyListenPort",
     "reportBatchMaxEntries",
     "reportBatchMaxTime",
     "sdsUdsPath",
     "thriftConfig",
-    "trustDomain",
-    "trustDomainAliases",
-    "verifyCertificateAtClient",
     "disablePolicyChecks",
 ]
 _LATER = [
     "tcpKeepalive",
     "localityLbSetting",
     "h2UpgradePolicy",
-    "defaultConfig",
+    "caCertificates",
+    "certificates",
+    "dnsRefreshRate",
+    "enableEnvoyAccessLogService",
+    "enableTracing",
+    "trustDomainAliases",
+    "verifyCertificateAtClient",
     "inboundTrafficPolicy",
     "meshMTLS",
     "tlsDefaults",
@@ -86,7 +86,7 @@ class LogProvider:
 
 @dataclass(frozen=True, slots=True)
 class MeshConfig:
-    """None and empty: not said."""
+    """None and empty: not said. ``settings`` are fields of `Settings` that it sets."""
 
     meta: Meta
     allow_any: bool | None = None
@@ -99,6 +99,8 @@ class MeshConfig:
     service_export_to: tuple[str, ...] = ()
     rule_export_to: tuple[str, ...] = ()
     destination_export_to: tuple[str, ...] = ()
+    trust_domain: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_mesh_document(top: Fields, meta: Meta) -> MeshConfig:
@@ -148,12 +150,36 @@ def _read(fields: Fields, meta: Meta) -> MeshConfig:
         fields.texts("defaultServiceExportTo"),
         fields.texts("defaultVirtualServiceExportTo"),
         fields.texts("defaultDestinationRuleExportTo"),
+        _trust_domain(fields),
+        read_proxy_config(fields.mapping("defaultConfig")),
     )
+    _check_ports(fields)
     fields.read("defaultHttpRetryPolicy", check_retries)
     fields.later(*_LATER)
     fields.skip(*_NOT_OURS)
     fields.close()
     return config
+
+
+def _trust_domain(fields: Fields) -> str:
+    domain = fields.text("trustDomain")
+    if domain and not _TRUST_DOMAIN.match(domain):
+        text = f"{domain!r} is not a trust domain"
+        fields.error("trustDomain", text, "lower-case letters, digits, '.', '-' and '_'")
+        return ""
+    return domain
+
+
+def _check_ports(fields: Fields) -> None:
+    """Ports that redirect rules lead to; the sidecar and its init step are told by flags."""
+    for name, usual, flag in (
+        ("proxyListenPort", 15001, "--outbound-port"),
+        ("proxyInboundListenPort", 15006, "--inbound-port"),
+    ):
+        port = fields.port(name, usual)
+        if port != usual:
+            text = f"{port} has no effect here: the sidecar is told at its start"
+            fields.warn(name, text, f"use {flag}", UNSUPPORTED)
 
 
 def _allow_any(fields: Fields) -> bool | None:

@@ -86,15 +86,13 @@ def _ports(fields: Fields) -> list[ServicePort]:
         number = port.port("port")
         if not port.has("port"):
             port.error("port", "is required")
-        if not number:
-            continue
         name = port.text("name")
         target = port.raw("targetPort")
         protocol = protocol_of(number, name, port.text("appProtocol"), transport)
         target_port = _target(port, target, number)
         port.skip("nodePort")
         port.close()
-        if protocol is not Protocol.UDP:
+        if number and protocol is not Protocol.UDP:
             found.append(ServicePort(number, name, protocol, target_port))
     return found
 

@@ -196,3 +196,48 @@ spec:
   bufferBytes: 64Ki
   headerTimeout: 10s
 """
+
+# What else there is: the other shapes of MeshConfig, kinds that nothing is done with, and others'.
+MORE = """\
+kind: MeshConfig
+trustDomain: mesh.example
+defaultServiceExportTo: ["*"]
+outboundTrafficPolicy: {mode: REGISTRY_ONLY}
+defaultConfig:
+  discoveryAddress: istiod.istio-system.svc:15012
+  fileFlushInterval: 2s
+  concurrency: 4
+  proxyMetadata: {ISTIO_META_DNS_CAPTURE: "true"}
+  tracing: {zipkin: {address: "zipkin:9411"}}
+---
+apiVersion: install.istio.io/v1alpha1
+kind: IstioOperator
+metadata: {name: installed, namespace: istio-system}
+spec:
+  profile: demo
+  meshConfig:
+    rootNamespace: istio-config
+    defaultProviders: {accessLogging: [envoy]}
+---
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: tokens, namespace: default}
+spec:
+  selector: {matchLabels: {app: me}}
+  jwtRules: [{issuer: https://issuer.example, jwksUri: https://issuer.example/jwks}]
+---
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: tuned}
+spec: {configPatches: [{applyTo: CLUSTER, patch: {operation: MERGE}}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: shop}
+spec: {parentRefs: [{name: gateway}], rules: [{backendRefs: [{name: shop, port: 80}]}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: shop}
+spec: {replicas: 1}
+"""

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from meshproxy.translate import Library, Memory, Options, SourceText, translate
-from tests.unit.translate.sample import SAMPLE
+from meshproxy.translate.read import KINDS
+from tests.unit.translate.sample import MORE, SAMPLE
 from tests.unit.translate.support import translated
 
 JUNK: tuple[Any, ...] = (
@@ -30,6 +31,16 @@ def test_the_sample_itself_is_fine() -> None:
         "virtualInbound",
         "10.0.0.1_7072",
     }
+
+
+EVERYTHING = f"{SAMPLE}---\n{MORE}"
+
+
+def test_every_kind_is_in_the_samples() -> None:
+    found = set()
+    for document in yaml.safe_load_all(EVERYTHING):
+        found |= {each["kind"] for each in document.get("items", [document])}
+    assert found >= {kind for _, kind in KINDS}
 
 
 def check(text: str, seed: str) -> None:
@@ -82,10 +93,27 @@ def edit(documents: list[Any], rng: random.Random) -> None:
         holder[last] = copy.deepcopy(other)
 
 
+def scribbled(text: str, rng: random.Random) -> str:
+    """The text with lines lost, doubled, or with a character too many or another one."""
+    lines = text.splitlines(keepends=True)
+    for _ in range(rng.randrange(1, 4)):
+        at = rng.randrange(len(lines))
+        kind = rng.randrange(4)
+        if kind == 0 and len(lines) > 1:
+            del lines[at]
+        elif kind == 1:
+            lines.insert(at, lines[rng.randrange(len(lines))])
+        else:
+            line = lines[at]
+            spot = rng.randrange(len(line) + 1)
+            lines[at] = line[:spot] + rng.choice(CHARACTERS) + line[spot + kind - 2 :]
+    return "".join(lines)
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_values_changed_at_random(seed: int) -> None:
     rng = random.Random(seed)
-    original = list(yaml.safe_load_all(SAMPLE))
+    original = list(yaml.safe_load_all(EVERYTHING))
     for round_ in range(5):
         documents = copy.deepcopy(original)
         for _ in range(rng.randrange(1, 4)):
@@ -97,16 +125,4 @@ def test_values_changed_at_random(seed: int) -> None:
 def test_text_changed_at_random(seed: int) -> None:
     rng = random.Random(seed)
     for round_ in range(5):
-        lines = SAMPLE.splitlines(keepends=True)
-        for _ in range(rng.randrange(1, 4)):
-            at = rng.randrange(len(lines))
-            kind = rng.randrange(4)
-            if kind == 0:
-                del lines[at]
-            elif kind == 1:
-                lines.insert(at, lines[rng.randrange(len(lines))])
-            else:
-                line = lines[at]
-                spot = rng.randrange(len(line) + 1)
-                lines[at] = line[:spot] + rng.choice(CHARACTERS) + line[spot + kind - 2 :]
-        check("".join(lines), f"{seed}.{round_}")
+        check(scribbled(EVERYTHING, rng), f"{seed}.{round_}")

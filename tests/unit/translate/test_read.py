@@ -61,6 +61,14 @@ def test_kinds_that_are_not_read(version: str, kind: str, severity: Severity) ->
         assert problems[0].mend == "did you mean Settings?"
 
 
+def test_a_kind_that_can_only_be_meant_to_close_is_an_error() -> None:
+    """Passed over, an AuthorisationPolicy would let everybody in."""
+    _, problems = typed(header("security.istio.io/v1", "AuthorisationPolicy"))
+    (problem,) = problems
+    assert problem.severity is Severity.ERROR
+    assert problem.mend == "did you mean AuthorizationPolicy?"
+
+
 def test_a_name_is_required() -> None:
     _, problems = typed("apiVersion: v1\nkind: Service\nspec: {ports: [{port: 80}]}\n")
     assert [(each.field, each.text) for each in problems] == [("metadata.name", "is required")]

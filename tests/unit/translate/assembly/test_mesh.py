@@ -91,3 +91,17 @@ def test_another_root_namespace() -> None:
     own = settings("maxRequestHeaders: 1", "root")
     assert snapshot_of(mesh, own).settings.max_request_headers == 1
     assert snapshot_of(own).settings.max_request_headers == 100
+
+
+def test_what_mesh_config_says_of_the_process() -> None:
+    mesh = (
+        "---\nkind: MeshConfig\ntrustDomain: mesh.example\n"
+        "defaultConfig: {fileFlushInterval: 250ms}\n"
+    )
+    found = snapshot_of(mesh)
+    assert (found.trust_domain, found.settings.access_log_flush) == ("mesh.example", 0.25)
+    assert snapshot_of(mesh, settings("accessLogFlush: 2s")).settings.access_log_flush == 2.0
+    assert snapshot_of(ANOTHER, trust_domain="td.example").trust_domain == "td.example"
+
+
+ANOTHER = "---\nkind: MeshConfig\nrootNamespace: root\n"

@@ -134,6 +134,8 @@ defaultProviders: {accessLogging: [a]}
             ["required"],
         ),
         ("connectTimeout: 1", "connectTimeout", ["duration"]),
+        ("trustDomain: Mesh_A/b", "trustDomain", ["not a trust domain"]),
+        ("defaultConfig: {fileFlushInterval: 1}", "defaultConfig.fileFlushInterval", ["duration"]),
     ],
 )
 def test_faults(body: str, field: str, words: list[str]) -> None:
@@ -147,7 +149,49 @@ def test_faults(body: str, field: str, words: list[str]) -> None:
         ("accessLogFormat: '%REQ(a)% %DOWNSTREAM_PEER_SUBJECT%'", "accessLogFormat", ["'-'"]),
         ("accessLogFiel: a", "accessLogFiel", ["did you mean accessLogFile?"]),
         ("tcpKeepalive: {probes: 1}", "tcpKeepalive", ["not implemented"]),
+        ("trustDomainAliases: [a]", "trustDomainAliases", ["not implemented"]),
+        ("proxyListenPort: 16001", "proxyListenPort", ["--outbound-port"]),
+        ("defaultConfig: {tracing: {sampling: 1}}", "defaultConfig.tracing", ["not implemented"]),
+        ("defaultConfig: {concurency: 1}", "defaultConfig.concurency", ["concurrency?"]),
+        ("defaultConfig: {concurrency: 4}", "defaultConfig.concurrency", ["--concurrency"]),
+        (
+            "defaultConfig: {terminationDrainDuration: 40s}",
+            "defaultConfig.terminationDrainDuration",
+            ["--drain-duration"],
+        ),
+        (
+            "defaultConfig: {proxyMetadata: {ISTIO_META_DNS_CAPTURE: 'true'}}",
+            "defaultConfig.proxyMetadata.ISTIO_META_DNS_CAPTURE",
+            ["--dns-capture"],
+        ),
     ],
 )
 def test_warnings(body: str, field: str, words: list[str]) -> None:
     check_fault(bare(body), field, *words, severity=Severity.WARNING)
+
+
+def test_what_every_installation_says_is_no_news() -> None:
+    """As `istioctl install` writes the ConfigMap."""
+    body = """\
+defaultConfig:
+  discoveryAddress: istiod.istio-system.svc:15012
+  proxyAdminPort: 15000
+  statusPort: 15020
+  drainDuration: 45s
+  terminationDrainDuration: 5s
+  interceptionMode: REDIRECT
+  proxyMetadata: {}
+  tracing: {}
+defaultProviders: {metrics: [prometheus]}
+enablePrometheusMerge: true
+ingressClass: istio
+trustDomain: cluster.local
+"""
+    assert typed(config_map(body))[1] == []
+
+
+def test_the_process_and_the_trust_domain() -> None:
+    body = "trustDomain: mesh.example\ndefaultConfig: {fileFlushInterval: 250ms}\n"
+    value, problems = typed(bare(body))
+    assert not problems
+    assert (value.trust_domain, value.settings) == ("mesh.example", {"access_log_flush": 0.25})
