@@ -27,7 +27,8 @@ class Snapshot:
 
     ``hosts`` are keyed ``ROUTE_CONFIG/HOST``. ``peers`` knows the workloads of the mesh by IP, so
     that a caller without a certificate can still be named in metrics. ``outbound_allow_any``: what
-    no route knows is passed through (else refused).
+    no route knows is sent to the cluster ``outbound_rest`` (else refused). ``trust_domain`` is
+    SPIFFE's.
     """
 
     workload: Workload = UNKNOWN
@@ -40,6 +41,7 @@ class Snapshot:
     settings: Settings = DEFAULTS
     outbound_allow_any: bool = True
     trust_domain: str = "cluster.local"
+    outbound_rest: str = "PassthroughCluster"
 
     def parts(self) -> dict[PartKey, Any]:
         """The snapshot cut into the pieces that are compared and sent one by one."""
@@ -53,7 +55,14 @@ class Snapshot:
 
 
 TABLES = ("listeners", "route_configs", "hosts", "clusters", "peers")
-SINGLES = ("workload", "access_logs", "settings", "outbound_allow_any", "trust_domain")
+SINGLES = (
+    "workload",
+    "access_logs",
+    "settings",
+    "outbound_allow_any",
+    "trust_domain",
+    "outbound_rest",
+)
 
 
 class Change(NamedTuple):

@@ -33,6 +33,7 @@ from meshproxy.telemetry.access_log import compile_access_log
 from meshproxy.telemetry.metrics import Counters
 
 Write = Callable[[str], None]
+_PASSTHROUGH = "PassthroughCluster"
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,11 +223,12 @@ class _ChainMaker:
                 502,
                 "outboundTrafficPolicy is REGISTRY_ONLY and no service has this host",
             )
-        if not listener.captured:
+        rest = self._snapshot.outbound_rest
+        if not listener.captured and rest == _PASSTHROUGH:
             return direct_route(
                 "block_all",
                 502,
                 f"no service has this host on {listener.name}, and a plain port has no original "
                 "destination to pass it on to",
             )
-        return forward_route("allow_any", self._builder.slot("PassthroughCluster"))
+        return forward_route("allow_any", self._builder.slot(rest))

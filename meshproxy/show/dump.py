@@ -130,4 +130,5 @@ def own_part(snapshot: Snapshot) -> Json:
         **others(snapshot, *tables),
         "outbound_allow_any": snapshot.outbound_allow_any,
         "trust_domain": snapshot.trust_domain,
+        "outbound_rest": snapshot.outbound_rest,
     }

@@ -37,7 +37,7 @@ def table_json(snapshot: Snapshot, name: str) -> Json:
     config = snapshot.route_configs[name]
     hosts = [host_json(snapshot.hosts[key]) for key in config.hosts if key in snapshot.hosts]
     if not any("*" in host["domains"] for host in hosts):
-        hosts.append(_rest(snapshot.outbound_allow_any and not _on_plain_port(snapshot, name)))
+        hosts.append(_rest(snapshot, name))
     own = metadata(BUILT_IN, config, ("name", "hosts"))
     body = without_empty({"name": name, "virtual_hosts": hosts, "metadata": own})
     return typed(ROUTES, {**body, "validate_clusters": False})
@@ -52,13 +52,15 @@ def _on_plain_port(snapshot: Snapshot, name: str) -> bool:
     )
 
 
-def _rest(passes: bool) -> Json:
+def _rest(snapshot: Snapshot, name: str) -> Json:
     """For hosts that no virtual host names (Istio: `outboundTrafficPolicy`).
 
     A plain port has no original destination that a request could be passed on to.
     """
-    if passes:
-        action: Json = {"route": {"cluster": PASSTHROUGH, "timeout": "0s"}}
+    rest = snapshot.outbound_rest
+    passes = rest != PASSTHROUGH or not _on_plain_port(snapshot, name)
+    if snapshot.outbound_allow_any and passes:
+        action: Json = {"route": {"cluster": rest, "timeout": "0s"}}
         return _host("allow_any", ["*"], [{"name": "allow_any", **_ALL, **action}])
     action = {"direct_response": {"status": 502}}
     return _host("block_all", ["*"], [{"name": "block_all", **_ALL, **action}])

@@ -334,3 +334,28 @@ def test_rules_hold_inside_one_connection(place: Place) -> None:
             ]
         ]
     assert apps == ["v1", "v2", "other", "hard", "v1"]
+
+
+def test_unknown_hosts_go_to_the_egress_proxy() -> None:
+    """Even from a plain port, which could not pass them on by itself."""
+    port, gate = free_port(), free_port()
+    with App("gate") as app:
+        opened = plain([(port, "HTTP")])
+        opened["spec"]["outboundTrafficPolicy"] = {
+            "mode": "ALLOW_ANY",
+            "egressProxy": {"host": "gate", "port": {"number": gate}},
+        }
+        text = config(
+            me(),
+            service("shop", port),
+            service("gate", gate),
+            workload("gate", "gate", {"http": app.port}),
+            opened,
+        )
+        with Sidecar(text) as proxy:
+            answer = ask(port, "/", "GET", "www.example.com")
+            assert (answer.status, answer.json["app"]) == (200, "gate")
+            assert ask(port, "/", "GET", "shop").status == 503  # known, and without an endpoint
+            dump = str(proxy.config_dump()["configs"])
+            assert "allow_any" in dump
+            assert "block_all" not in dump

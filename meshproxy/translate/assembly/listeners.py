@@ -26,13 +26,13 @@ from meshproxy.translate.options import Options
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What making listeners needs to know."""
+    """What making listeners needs to know. ``rest``: the cluster for what no service is, or ""."""
 
     options: Options
     own: Own
     registry: Registry
     sidecar: Entry[Sidecar] | None
-    allow_any: bool
+    rest: str
     defaults: Defaults
     guard: Guard
     remarks: Remarks
@@ -46,7 +46,7 @@ def outbound_listeners(
     captured = [scope for scope in scopes if scope.egress.captured]
     listeners = []
     if context.options.outbound_port:
-        fallback = outbound.fallback_route(context.allow_any)
+        fallback = outbound.fallback_route(context.rest)
         chains: list[FilterChain] = []
         ports = frozenset(scope.egress.port.number for scope in captured if scope.egress.port)
         for scope in captured:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from meshproxy.model.listener import Application, Direction, FilterChain, Listener
 from meshproxy.model.route import RouteConfig, TcpRoute, VirtualHost, WeightedCluster
 from meshproxy.translate.assembly.memo import Memo
-from meshproxy.translate.assembly.names import BLACK_HOLE, PASSTHROUGH, VIRTUAL_OUTBOUND
+from meshproxy.translate.assembly.names import BLACK_HOLE, VIRTUAL_OUTBOUND
 from meshproxy.translate.assembly.remarks import Remarks
 from meshproxy.translate.assembly.scope import ListenerScope
 from meshproxy.translate.assembly.services import MeshService
@@ -145,9 +145,9 @@ def addresses(service: MeshService, port: ServicePort) -> tuple[str, ...]:
     )
 
 
-def fallback_route(allow_any: bool) -> TcpRoute:
-    """Where connections to unknown places go (Istio `outboundTrafficPolicy`)."""
-    return TcpRoute((WeightedCluster(PASSTHROUGH if allow_any else BLACK_HOLE),))
+def fallback_route(rest: str) -> TcpRoute:
+    """Where connections to unknown places go: ``rest`` is a cluster, "" for nowhere."""
+    return TcpRoute((WeightedCluster(rest or BLACK_HOLE),))
 
 
 def captured_listener(

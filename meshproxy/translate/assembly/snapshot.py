@@ -6,16 +6,17 @@ from meshproxy.model.cluster import Cluster
 from meshproxy.model.snapshot import Snapshot
 from meshproxy.model.telemetry import AccessLog
 from meshproxy.translate.assembly import inbound
-from meshproxy.translate.assembly.catalog import Catalog
+from meshproxy.translate.assembly.catalog import Catalog, Entry
 from meshproxy.translate.assembly.clusters import Defaults, fixed_clusters, service_clusters
 from meshproxy.translate.assembly.endpoints import EndpointFinder
 from meshproxy.translate.assembly.listeners import Context, inbound_listeners, outbound_listeners
 from meshproxy.translate.assembly.logs import access_logs, missing_providers
 from meshproxy.translate.assembly.memo import Memo
 from meshproxy.translate.assembly.mesh import build_settings, choose_mesh, defaults_of
+from meshproxy.translate.assembly.names import PASSTHROUGH, outbound_cluster
 from meshproxy.translate.assembly.outbound import Routing
 from meshproxy.translate.assembly.own import Own, OwnFinder
-from meshproxy.translate.assembly.references import check_references
+from meshproxy.translate.assembly.references import UNKNOWN_REFERENCE, check_references
 from meshproxy.translate.assembly.remarks import Remarks
 from meshproxy.translate.assembly.rules import RuleBook
 from meshproxy.translate.assembly.scope import (
@@ -63,12 +64,13 @@ class SnapshotBuilder:
         defaults = defaults_of(config, settings)
         chosen = choose_sidecar(self._catalog.all(Sidecar), own.self_, root)
         scopes = self._scopes(chosen.value if chosen is not None else None)
+        rest, proxy = self._rest(chosen)
         context = Context(
             self._options,
             own,
             self._registry,
             chosen,
-            self._allow_any(chosen.value if chosen is not None else None),
+            rest,
             defaults,
             build_guard(self._catalog, own.self_, root),
             self.remarks,
@@ -77,7 +79,7 @@ class SnapshotBuilder:
         routing = Routing()
         listeners = outbound_listeners(context, scopes, routing)
         more_listeners, more_clusters = inbound_listeners(context)
-        clusters = self._clusters(scopes, defaults)
+        clusters = self._clusters(scopes, proxy, defaults)
         clusters.update({cluster.name: cluster for cluster in more_clusters})
         found = {listener.name: listener for listener in (*listeners, *more_listeners)}
         if self._options.transparent:
@@ -93,8 +95,9 @@ class SnapshotBuilder:
             self._workloads.by_address,
             self._access_logs(),
             settings,
-            context.allow_any,
+            bool(rest),
             config.trust_domain or self._options.trust_domain,
+            rest or PASSTHROUGH,
         )
 
     def _build_registry(self, pods: list[Pod], entries: list[WorkloadEntry]) -> Registry:
@@ -123,13 +126,27 @@ class SnapshotBuilder:
         rules = self._catalog.all(VirtualService)
         return build_scopes(self._registry, rules, sidecar, self._own.self_, exports)
 
-    def _allow_any(self, sidecar: Sidecar | None) -> bool:
-        """The Sidecar's policy, else the mesh's, else Istio's default."""
-        if sidecar is not None and sidecar.allow_any is not None:
-            return sidecar.allow_any
-        return self._mesh.allow_any is not False
+    def _rest(self, sidecar: Entry[Sidecar] | None) -> tuple[str, MeshService | None]:
+        """The cluster of what no service is, "" for none, and the service whose cluster it is.
 
-    def _clusters(self, scopes: list[ListenerScope], defaults: Defaults) -> dict[str, Cluster]:
+        The Sidecar's `outboundTrafficPolicy` decides, else the mesh's, else Istio's default.
+        """
+        said = None if sidecar is None else sidecar.value.allow_any
+        allow_any = self._mesh.allow_any is not False if said is None else said
+        if sidecar is None or sidecar.value.egress_proxy is None or not allow_any:
+            return PASSTHROUGH if allow_any else "", None
+        proxy = sidecar.value.egress_proxy
+        host = self._registry.resolve(proxy.host, sidecar.value.meta.namespace)
+        service = self._registry.get(host)
+        if service is None or service.port(proxy.port) is None:
+            text = f"there is no service {host} with port {proxy.port}: unknown traffic is refused"
+            path = ("spec", "outboundTrafficPolicy", "egressProxy")
+            self.remarks.warn(sidecar, path, text, "declare the service", UNKNOWN_REFERENCE)
+        return outbound_cluster(proxy.port, host, proxy.subset), service
+
+    def _clusters(
+        self, scopes: list[ListenerScope], proxy: MeshService | None, defaults: Defaults
+    ) -> dict[str, Cluster]:
         book = RuleBook(
             self._catalog.all(DestinationRule),
             self._registry,
@@ -139,7 +156,7 @@ class SnapshotBuilder:
         )
         rules = self._catalog.all(VirtualService)
         check_references(rules, self._registry, book, self.remarks)
-        services: dict[str, MeshService] = {}
+        services = {} if proxy is None else {proxy.host: proxy}
         for scope in scopes:
             services.update(scope.reachable)
         found = fixed_clusters(defaults)

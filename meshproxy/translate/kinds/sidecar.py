@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from meshproxy.base.addr import is_ip, parse_ip
 from meshproxy.translate.fields import Fields
-from meshproxy.translate.kinds.common import read_destination, read_match_labels
+from meshproxy.translate.kinds.common import Destination, read_destination, read_match_labels
 from meshproxy.translate.kinds.meta import Meta
 from meshproxy.translate.kinds.server_tls import read_sidecar_tls
 from meshproxy.translate.kinds.traffic_policy import read_pool
@@ -55,13 +55,14 @@ class Ingress:
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """``allow_any`` None: as MeshConfig says."""
+    """``allow_any`` None: as MeshConfig says. ``egress_proxy``: where unknown traffic goes then."""
 
     meta: Meta
     selector: Mapping[str, str]
     egress: tuple[Egress, ...]
     ingress: tuple[Ingress, ...]
     allow_any: bool | None = None
+    egress_proxy: Destination | None = None
 
 
 def read_sidecar(top: Fields, meta: Meta) -> Sidecar:
@@ -75,7 +76,7 @@ def read_sidecar(top: Fields, meta: Meta) -> Sidecar:
         selector,
         _read_egress(fields),
         _read_ingress(fields),
-        _read_policy(fields),
+        *_read_policy(fields),
     )
     if fields.has("inboundConnectionPool"):
         read_pool(fields.mapping("inboundConnectionPool"))
@@ -95,26 +96,26 @@ def _read_selector(fields: Fields) -> Mapping[str, str]:
     return labels
 
 
-def _read_policy(fields: Fields) -> bool | None:
+def _read_policy(fields: Fields) -> tuple[bool | None, Destination | None]:
     if not fields.has("outboundTrafficPolicy"):
-        return None
+        return None, None
     policy = fields.mapping("outboundTrafficPolicy")
     mode = policy.choice("mode", ("REGISTRY_ONLY", "ALLOW_ANY"), "REGISTRY_ONLY")
-    if policy.has("egressProxy"):
-        _check_egress_proxy(policy, mode)
+    proxy = _read_egress_proxy(policy, mode) if policy.has("egressProxy") else None
     policy.close()
-    return mode == "ALLOW_ANY"
+    return mode == "ALLOW_ANY", proxy
 
 
-def _check_egress_proxy(policy: Fields, mode: str) -> None:
+def _read_egress_proxy(policy: Fields, mode: str) -> Destination:
     if mode != "ALLOW_ANY":
         policy.error("egressProxy", "is for mode: ALLOW_ANY alone", "remove it or change the mode")
     proxy = policy.mapping("egressProxy")
-    if "*" in read_destination(proxy).host:
+    found = read_destination(proxy)
+    if "*" in found.host:
         proxy.error("host", "must be one host, without wildcards")
     if not proxy.has("port"):
         proxy.error("port", "is required")
-    policy.later("egressProxy")
+    return found
 
 
 def _read_egress(fields: Fields) -> tuple[Egress, ...]:

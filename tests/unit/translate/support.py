@@ -95,7 +95,7 @@ def follow(snapshot: Snapshot, listener: str, call: Call) -> Outcome:
     if http and chain.route_config:
         host = _host(snapshot, chain.route_config, call.host)
         if host is None:
-            unknown = "PassthroughCluster" if snapshot.outbound_allow_any else "block_all"
+            unknown = snapshot.outbound_rest if snapshot.outbound_allow_any else "block_all"
             return Outcome({unknown: 1}, chain)
         return _route(host, chain, call)
     assert chain.tcp is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from meshproxy.translate.kinds.common import Destination
 from meshproxy.translate.kinds.sidecar import Egress, Ingress, Sidecar, SidecarPort
 from meshproxy.translate.protocol import Protocol
 from tests.unit.translate.support import Severity, check_fault, typed
@@ -66,6 +67,9 @@ def test_the_rest() -> None:
     assert (found.selector, found.allow_any) == ({"a": "b"}, True)
     assert sidecar("outboundTrafficPolicy: {}", "egress: [{hosts: ['*/*']}]").allow_any is False
     assert sidecar("egress: [{hosts: ['*/*']}]").allow_any is None
+    proxy = "egressProxy: {host: Proxy.corp, subset: v1, port: {number: 3128}}"
+    found = sidecar(f"outboundTrafficPolicy: {{mode: ALLOW_ANY, {proxy}}}")
+    assert found.egress_proxy == Destination("proxy.corp", "v1", 3128)
 
 
 ANY = "hosts: ['*/*']"
