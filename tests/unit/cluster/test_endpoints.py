@@ -111,3 +111,18 @@ def test_draining() -> None:
         pool.put(conn, 1.0)
     assert pool.drain() == conns
     assert pool.idle == 0
+
+
+def test_counts_for_those_who_ask() -> None:
+    registry = Registry(10)
+    one = registry.state("a", ServerAddr("10.0.0.1", 80))
+    from_client = registry.state("a", ServerAddr("10.0.0.1", 80), "10.9.9.9")
+    registry.state("a", ServerAddr("10.0.0.2", 80))  # never used
+    one.active = 5
+    for code, flags in ((200, ""), (404, ""), (503, "UF"), (504, "UT")):
+        one.release(code, flags)
+    one.connects, one.connect_failures, one.pool.open = 3, 1, 2
+    from_client.active = 1
+    from_client.release(0)
+    # cx: active, connect_fail, total; rq: active, error, success, timeout, total.
+    assert registry.counts() == {("a", "10.0.0.1", 80): (2, 1, 3, 1, 3, 2, 1, 6)}
