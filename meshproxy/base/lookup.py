@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+_HTTP_PORT = 80
 
 
 def host_of(authority: bytes) -> str:
@@ -16,14 +17,23 @@ def host_of(authority: bytes) -> str:
     return text.partition(":")[0]
 
 
+def host_and_port(authority: bytes) -> str:
+    """``shop`` → ``shop:80``: the host name with its port, as tables by port have it."""
+    digits = authority.decode("latin-1").rpartition("]")[2].partition(":")[2]
+    return f"{host_of(authority)}:{digits or _HTTP_PORT}"
+
+
 class HostTable(Generic[T]):
     """Host name → entry: the exact name, else the longest ``*.suffix``, else ``*`` (Envoy's order).
 
     ``remember`` spellings of the authority are kept with their answer, because the same few come
-    all the time; a stranger who sends new ones only makes the memory start over.
+    all the time; a stranger who sends new ones only makes the memory start over. ``by_port``:
+    domains end in ``:PORT``; elsewhere the port of the authority is not looked at.
     """
 
-    def __init__(self, entries: Iterable[tuple[str, T]], remember: int = 1024) -> None:
+    def __init__(
+        self, entries: Iterable[tuple[str, T]], remember: int = 1024, by_port: bool = False
+    ) -> None:
         self._exact: dict[str, T] = {}
         self._suffixes: dict[str, T] = {}
         self._any: T | None = None
@@ -31,6 +41,7 @@ class HostTable(Generic[T]):
             self._add(domain, entry)
         self._lengths = sorted({len(suffix) for suffix in self._suffixes}, reverse=True)
         self._remember = remember
+        self._key = host_and_port if by_port else host_of
         self._known: dict[bytes, T | None] = {}
 
     def _add(self, domain: str, entry: T) -> None:
@@ -49,7 +60,7 @@ class HostTable(Generic[T]):
             pass
         if len(self._known) >= self._remember:
             self._known.clear()
-        entry = self._known[authority] = self.find_host(host_of(authority))
+        entry = self._known[authority] = self.find_host(self._key(authority))
         return entry
 
     def find_host(self, host: str) -> T | None:

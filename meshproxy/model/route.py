@@ -139,10 +139,12 @@ class RouteConfig:
     """A table of hosts that a listener refers to by name: ``hosts`` are keys of `Snapshot.hosts`.
 
     A host that is in no domain goes to the `fallback` of the snapshot's outbound policy.
+    ``by_port``: the domains end in ``:PORT``, and a request's Host picks by its port too.
     """
 
     name: str
     hosts: tuple[str, ...]
+    by_port: bool = False
 
 
 @dataclass(frozen=True, slots=True)

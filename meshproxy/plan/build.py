@@ -93,6 +93,7 @@ class Builder:
                     for domain in snapshot.hosts[key].domains
                 ),
                 snapshot.settings.max_hosts_remembered,
+                config.by_port,
             )
             yield
         maker = _ChainMaker(self, snapshot, generation, tables)

@@ -38,9 +38,11 @@ def table_json(snapshot: Snapshot, name: str) -> Json:
     hosts = [host_json(snapshot.hosts[key]) for key in config.hosts if key in snapshot.hosts]
     if not any("*" in host["domains"] for host in hosts):
         hosts.append(_rest(snapshot, name))
-    own = metadata(BUILT_IN, config, ("name", "hosts"))
-    body = without_empty({"name": name, "virtual_hosts": hosts, "metadata": own})
-    return typed(ROUTES, {**body, "validate_clusters": False})
+    body: Json = {"name": name, "virtual_hosts": hosts, "validate_clusters": False}
+    if not config.by_port:
+        body["ignore_port_in_host_matching"] = True
+    own = metadata(BUILT_IN, config, ("name", "hosts", "by_port"))
+    return typed(ROUTES, {**body, "metadata": own} if own else body)
 
 
 def _on_plain_port(snapshot: Snapshot, name: str) -> bool:

@@ -359,3 +359,22 @@ def test_unknown_hosts_go_to_the_egress_proxy() -> None:
             dump = str(proxy.config_dump()["configs"])
             assert "allow_any" in dump
             assert "block_all" not in dump
+
+
+def test_a_plain_port_as_the_apps_http_proxy() -> None:
+    """As with ``http_proxy=http://127.0.0.1:PORT``: absolute URLs, and services on any port."""
+    port = free_port()
+    with App("shop") as shop, App("other") as other:
+        text = config(
+            me(),
+            service("shop", 80),
+            service("other", 8080),
+            workload("shop", "shop", {"http": shop.port}),
+            workload("other", "other", {"http": other.port}),
+            plain([(port, "HTTP_PROXY")]),
+        )
+        with Sidecar(text):
+            for host, app in (("shop", "shop"), ("shop:80", "shop"), ("other:8080", "other")):
+                answer = ask(port, f"http://{host}/x", "GET", host)
+                assert (answer.status, answer.json["app"]) == (200, app)
+            assert ask(port, "http://other/x", "GET", "other").status == 502

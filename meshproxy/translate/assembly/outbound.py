@@ -29,8 +29,8 @@ class Routing:
         self.configs: dict[str, RouteConfig] = {}
         self.hosts: dict[str, VirtualHost] = {}
 
-    def add(self, name: str, hosts: dict[str, VirtualHost]) -> str:
-        self.configs[name] = RouteConfig(name, tuple(hosts))
+    def add(self, name: str, hosts: dict[str, VirtualHost], by_port: bool = False) -> str:
+        self.configs[name] = RouteConfig(name, tuple(hosts), by_port)
         self.hosts.update(hosts)
         return name
 

@@ -35,7 +35,10 @@ def egress_listener(
     config = ""
     if application is not Application.TCP:
         config = routing.free_name(port.number, bind)
-        routing.add(config, hosts.hosts(config, port.number))
+        if scope.egress.is_proxy:
+            routing.add(config, hosts.by_port(config), by_port=True)
+        else:
+            routing.add(config, hosts.hosts(config, port.number))
     route = None
     if application is not Application.HTTP:
         route = _tcp(services, tcp, port.number)
@@ -50,7 +53,8 @@ def egress_fault(scope: ListenerScope) -> str:
         return ""
     count = len(scope.services)
     if not count:
-        return f"none of its hosts is a service with port {port.number}"
+        with_port = "" if scope.egress.is_proxy else f" with port {port.number}"
+        return f"none of its hosts is a service{with_port}"
     if count > 1 and port.protocol.application is Application.TCP:
         chosen = min(scope.services.values(), key=lambda service: service.age)
         return f"{count} services have port {port.number}: all connections go to {chosen.host}"

@@ -127,7 +127,7 @@ def _listener(
         services = {host: each for host, each in seen.items() if wanted.service(each)}
         taken = [rule for rule in rules if wanted.rule(rule)]
     number = egress.port.number if egress.port is not None else 0
-    if number:
+    if number and not egress.is_proxy:
         services = {host: each for host, each in services.items() if each.port(number) is not None}
     reachable = {**_destinations(taken, seen, registry), **services}
     return ListenerScope(egress, services, reachable, tuple(taken))

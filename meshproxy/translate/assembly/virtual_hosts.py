@@ -9,6 +9,7 @@ that are no service are only reachable on port 80, where plain HTTP to the world
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 
 from meshproxy.model.listener import Application
@@ -72,6 +73,17 @@ class HostBuilder:
                 add(host, names.of(service), self._default(service, port), service.origin)
         return found
 
+    def by_port(self, config: str) -> dict[str, VirtualHost]:
+        """The virtual hosts of all ports, for callers who name the port (a proxy's: HTTP_PROXY)."""
+        numbers = {port.number for each in self._scope.services.values() for port in each.ports}
+        found = {}
+        for number in sorted(numbers | {_HTTP_PORT}):
+            for key, host in self.hosts(f"{config}:{number}", number).items():
+                found[key] = self._memo.get(
+                    ("by port", key), (host, number), partial(_with_port, host, number)
+                )
+        return found
+
     def whole(self, config: str, service: MeshService, port: int) -> VirtualHost:
         """The one virtual host of an address and port that are known to be this service's.
 
@@ -130,6 +142,10 @@ class HostBuilder:
             service.origin,
             partial(_default_routes, service, port),
         )
+
+
+def _with_port(host: VirtualHost, port: int) -> VirtualHost:
+    return replace(host, domains=tuple(f"{domain}:{port}" for domain in host.domains))
 
 
 def _default_routes(service: MeshService, port: int) -> tuple[Route, ...]:

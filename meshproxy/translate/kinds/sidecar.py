@@ -14,7 +14,7 @@ from meshproxy.translate.kinds.server_tls import read_sidecar_tls
 from meshproxy.translate.kinds.traffic_policy import read_pool
 from meshproxy.translate.kinds.workload_entry import UNIX, check_unix
 from meshproxy.translate.names import host_fault, is_label
-from meshproxy.translate.problems import UNSUPPORTED, did_you_mean
+from meshproxy.translate.problems import did_you_mean
 from meshproxy.translate.protocol import Protocol, parse_protocol
 
 _CAPTURE = ("DEFAULT", "IPTABLES", "NONE")
@@ -39,6 +39,12 @@ class Egress:
     port: SidecarPort | None = None
     bind: str = ""
     captured: bool = True
+
+    @property
+    def is_proxy(self) -> bool:
+        """Whether the app uses it as its HTTP proxy: for services on all ports, by absolute URL."""
+        port = self.port
+        return port is not None and port.protocol is Protocol.HTTP_PROXY and not self.captured
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +137,9 @@ def _read_egress(fields: Fields) -> tuple[Egress, ...]:
             entry.error("captureMode", "a unix socket can't be captured", "captureMode: NONE")
         captured = capture != "NONE" and not bind.startswith(UNIX)
         found.append(Egress(_read_hosts(entry), port, bind, captured))
+        if port is not None and port.protocol is Protocol.HTTP_PROXY and captured:
+            text = "what is captured goes where it was going: HTTP_PROXY is plain HTTP here"
+            entry.mapping("port").warn("protocol", text, "captureMode: NONE")
         _check_unique(entry, found)
         entry.close()
     return tuple(found)
@@ -160,8 +169,6 @@ def _read_port(entry: Fields) -> SidecarPort:
     if protocol is None:
         known = [known.name for known in Protocol if known.value]
         port.error("protocol", f"{text!r} is not a protocol", did_you_mean(text, known))
-    if protocol is Protocol.HTTP_PROXY:
-        port.warn("protocol", "HTTP_PROXY is done as plain HTTP in this build", "", UNSUPPORTED)
     port.close()
     return SidecarPort(number, protocol or Protocol.UNDECLARED, name)
 

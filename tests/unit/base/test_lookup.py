@@ -10,6 +10,7 @@ from meshproxy.base.lookup import (
     HostTable,
     PathTable,
     first_segment,
+    host_and_port,
     host_of,
     reference_find_host,
 )
@@ -73,3 +74,19 @@ def test_buckets_keep_the_declared_order() -> None:
     table = PathTable(rules, lambda rule: rule[1])
     assert [name for name, _ in table.candidates(b"/a/x")] == ["any", "a1", "any2", "a2"]
     assert [name for name, _ in table.candidates(b"/c")] == ["any", "any2"]
+
+
+@pytest.mark.parametrize(
+    ("authority", "key"),
+    [
+        (b"Shop", "shop:80"),
+        (b"shop:8080", "shop:8080"),
+        (b"[fd00::1]", "fd00::1:80"),
+        (b"[fd00::1]:81", "fd00::1:81"),
+        (b"", ":80"),
+    ],
+)
+def test_hosts_with_their_port(authority: bytes, key: str) -> None:
+    assert host_and_port(authority) == key
+    assert HostTable([(key, 1)], by_port=True).find(authority) == 1
+    assert HostTable([(f"{key}1", 1)], by_port=True).find(authority) is None

@@ -118,9 +118,9 @@ def _chain(listener: Listener, call: Call) -> FilterChain:
 
 def _host(snapshot: Snapshot, config: str, host: str) -> VirtualHost | None:
     hosts = [snapshot.hosts[key] for key in snapshot.route_configs[config].hosts]
-    return HostTable((domain, each) for each in hosts for domain in each.domains).find(
-        host.encode()
-    )
+    entries = [(domain, each) for each in hosts for domain in each.domains]
+    by_port = snapshot.route_configs[config].by_port
+    return HostTable(entries, by_port=by_port).find(host.encode())
 
 
 def _route(host: VirtualHost, chain: FilterChain, call: Call) -> Outcome:

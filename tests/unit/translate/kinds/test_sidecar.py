@@ -207,7 +207,7 @@ def test_faults(spec: str, field: str, words: list[str]) -> None:
         (
             f"egress: [{{port: {{number: 1, protocol: HTTP_PROXY}}, {ANY}}}]",
             ".egress[0].port.protocol",
-            ["plain HTTP"],
+            ["plain HTTP", "NONE"],
         ),
     ],
 )
