@@ -27,6 +27,7 @@ from meshproxy.translate.assembly.scope import (
 )
 from meshproxy.translate.assembly.security import build_guard
 from meshproxy.translate.assembly.services import MeshService, Registry, build_registry
+from meshproxy.translate.assembly.sidecars import remark_sidecars
 from meshproxy.translate.assembly.workloads import Workloads
 from meshproxy.translate.kinds.destination_rule import DestinationRule
 from meshproxy.translate.kinds.endpoints import Endpoints
@@ -62,7 +63,9 @@ class SnapshotBuilder:
         root = config.root_namespace
         settings = build_settings(self._catalog, own.self_, config)
         defaults = defaults_of(config, settings)
-        chosen = choose_sidecar(self._catalog.all(Sidecar), own.self_, root)
+        sidecars = self._catalog.all(Sidecar)
+        chosen = choose_sidecar(sidecars, own.self_, root)
+        remark_sidecars(sidecars, chosen, own.self_, root, self.remarks)
         scopes = self._scopes(chosen.value if chosen is not None else None)
         rest, proxy = self._rest(chosen)
         context = Context(
