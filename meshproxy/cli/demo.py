@@ -13,8 +13,8 @@ import click
     "--capture-mode",
     "mode",
     type=click.Choice(["REDIRECT", "NONE"]),
-    help="REDIRECT: network namespaces and redirect rules, which need root. NONE: plain ports on"
-    " loopback addresses. Default: REDIRECT where this machine allows it.",
+    help="REDIRECT: network namespaces and redirect rules, by root or in a user namespace. NONE:"
+    " plain ports on loopback addresses. Default: REDIRECT where this machine allows it.",
 )
 @click.option(
     "--stay/--no-stay",
@@ -28,10 +28,15 @@ def command(mode: str | None, stay: bool | None) -> int:
     sends it orders, and changes the split while they go on. Cleans up when it ends, however it
     ends. Exit status: 0 all as it should be, 1 not, 130 interrupted.
     """
+    from meshproxy.demo import plain_user
     from meshproxy.demo.story import run_demo
 
     if stay is None:
         stay = sys.stdin.isatty() and sys.stdout.isatty() and not _in_ci()
+    if mode != "NONE" and plain_user.available():
+        click.echo("As a plain user: in a user namespace, where the demo may set redirect rules.")
+        wanted = ["--capture-mode", mode] if mode else []
+        return plain_user.run_confined([*wanted, "--stay" if stay else "--no-stay"])
     return run_demo(mode, stay)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from meshproxy.demo import namespaces
 from meshproxy.demo.files import open_folder
+from meshproxy.demo.plain_user import CONFINED
 
 PREFIX = "meshproxy-demo-"
 _PROCESSES = "processes"
@@ -75,6 +76,8 @@ def new_run() -> Run:
 
 def dead_runs() -> list[Run]:
     """Earlier runs of this user that were killed and could not clean up."""
+    if CONFINED in os.environ:
+        return []  # they ended with their namespaces, and other runs can't be seen from here
     folders = dict(_own_folders())
     tokens = set(folders)
     if os.geteuid() == 0:

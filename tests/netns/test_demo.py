@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -28,7 +29,8 @@ class Demo:
     def __init__(self, folder: Path, *arguments: str, uid: int = 0) -> None:
         self._output = folder / f"demo-{uid}-{time.monotonic_ns()}.log"
         self._temporary = folder
-        user = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"] if uid else []
+        gid = pwd.getpwuid(uid).pw_gid
+        user = ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups"] if uid else []
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
                 [*user, python(), "-m", "meshproxy", "demo", *arguments],
@@ -138,6 +140,50 @@ def test_without_root(start: Start) -> None:
     assert "root" in first
     check_figures(demo.output)
     demo.check_nothing_is_left()
+
+
+class User:
+    """A user who has ids to give away; the first in ``/etc/subuid`` that has an account."""
+
+    def __init__(self) -> None:
+        lines = [line.split(":") for line in Path("/etc/subuid").read_text().splitlines()]
+        for name, first, count in lines:
+            with contextlib.suppress(KeyError):
+                self.uid = pwd.getpwnam(name).pw_uid
+                self.others = range(int(first), int(first) + int(count))
+                return
+        pytest.skip("no user has subordinate ids (/etc/subuid)")
+
+    def processes(self) -> list[int]:
+        """Of the users in this user's namespaces."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if entry.name.isdigit() and entry.stat().st_uid in self.others:
+                    found.append(int(entry.name))
+        return found
+
+
+def test_a_plain_user_with_ids_to_give_away(start: Start) -> None:
+    """In a user namespace: the same as root sees, rules and all."""
+    user = User()
+    demo = start(uid=user.uid)
+    assert demo.wait() == 0, demo.output
+    assert "As a plain user: in a user namespace" in demo.output.splitlines()[0]
+    assert "connections that the rules redirected" in demo.output
+    check_figures(demo.output)
+    wait_until(lambda: not user.processes(), "everything to be gone")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_plain_users_demo_is_ended(start: Start, number: signal.Signals) -> None:
+    user = User()
+    demo = start(uid=user.uid)
+    demo.wait_for("90/10 between")
+    assert user.processes()
+    demo.process.send_signal(number)
+    assert demo.wait() == (130 if number is signal.SIGTERM else -number)
+    wait_until(lambda: not user.processes(), "everything to be gone")
 
 
 def test_redirect_that_was_asked_for_is_not_replaced(start: Start) -> None:
