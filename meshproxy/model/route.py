@@ -26,7 +26,11 @@ class StringMatch:
 
 @dataclass(frozen=True, slots=True)
 class HeaderMatch:
-    """``name`` is in lower case. ``invert``: the request must not match."""
+    """``name`` is in lower case, of a request's pseudo-headers as HTTP/2 has them (``:path``).
+
+    ``invert``: the request must not match; then a header that is missing counts as an empty one,
+    unless its presence is asked for (Istio's ``withoutHeaders``).
+    """
 
     name: str
     match: StringMatch
@@ -65,20 +69,55 @@ NO_OPS = HeaderOps()
 
 @dataclass(frozen=True, slots=True)
 class WeightedCluster:
-    """One destination of a split. A weight of 0 gets nothing, unless it is the only one."""
+    """One destination of a split. A weight of 0 gets nothing, unless it is the only one.
+
+    ``authority`` is the Host that it is sent, where the route as a whole rewrites none.
+    """
 
     cluster: str
     weight: int = 1
     request_headers: HeaderOps = NO_OPS
     response_headers: HeaderOps = NO_OPS
+    authority: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RegexRewrite:
+    """Every match of ``pattern`` (RE2) in the path becomes ``substitution``, where ``\\1`` is the
+    first group, ``\\0`` all of the match and ``\\\\`` a backslash."""
+
+    pattern: str
+    substitution: str
 
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """``uri`` replaces the matched prefix, or the whole path of an exact or regex match."""
+    """``uri`` replaces the matched prefix, or the whole path of an exact or regex match.
+
+    ``regex`` is what is done to the path instead.
+    """
 
     uri: str | None = None
     authority: str | None = None
+    regex: RegexRewrite | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cors:
+    """Which other origins' pages may ask (Envoy `CorsPolicy`; Fetch standard, "CORS protocol").
+
+    ``methods``, ``headers`` and ``expose`` are values of headers, "" for none; ``*`` as methods or
+    headers grants whatever a preflight asks for. ``max_age`` is in seconds, "" for none.
+    ``forward_unmatched``: preflights of other origins are the upstream's to answer.
+    """
+
+    origins: tuple[StringMatch, ...] = ()
+    methods: str = ""
+    headers: str = ""
+    expose: str = ""
+    max_age: str = ""
+    credentials: bool = False
+    forward_unmatched: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +127,22 @@ class Forward:
     clusters: tuple[WeightedCluster, ...]
     rewrite: Rewrite | None = None
     timeout: float = 0.0
+    cors: Cors | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """Answer with a redirect. ``None`` keeps that part of the request's own URL."""
+    """Answer with a redirect. ``None`` keeps that part of the request's own URL.
+
+    ``uri`` is the new path, ``prefix`` what comes in the place of the matched prefix.
+    """
 
     uri: str | None = None
     authority: str | None = None
     scheme: str | None = None
     port: int | None = None
     status: int = 301
+    prefix: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,10 @@ from meshproxy.model.route import (
     VirtualHost,
     WeightedCluster,
 )
+from meshproxy.plan.cors import with_cors
 from meshproxy.plan.plan import ClusterSlot, Destination, HostPlan, RoutePlan
-from meshproxy.route.rewrite import compile_header_ops, compile_path_rewrite, compile_redirect
+from meshproxy.route.cors import compile_cors
+from meshproxy.route.rewrite import compile_header_ops, compile_redirect, compile_rewrite
 from meshproxy.route.split import compile_split
 from meshproxy.route.table import compile_routes
 
@@ -24,7 +26,13 @@ SlotOf = Callable[[str], ClusterSlot]
 def compile_host(host: VirtualHost, slot: SlotOf) -> HostPlan:
     """A virtual host as a function from a request to its route."""
     plans = [compile_route(route, at, slot) for at, route in enumerate(host.routes)]
-    return HostPlan(host.name, compile_routes(host.routes, plans))
+    choose = compile_routes(host.routes, plans)
+    judges = {
+        plan: compile_cors(route.action.cors)
+        for plan, route in zip(plans, host.routes, strict=True)
+        if isinstance(route.action, Forward) and route.action.cors is not None
+    }
+    return HostPlan(host.name, with_cors(choose, judges) if judges else choose)
 
 
 def compile_route(route: Route, index: int, slot: SlotOf) -> RoutePlan:
@@ -45,20 +53,21 @@ def compile_route(route: Route, index: int, slot: SlotOf) -> RoutePlan:
 
 
 def _forward(plan: RoutePlan, route: Route, action: Forward, slot: SlotOf) -> None:
+    rewrite = action.rewrite
+    authority = "" if rewrite is None or rewrite.authority is None else rewrite.authority
     destinations = [
         Destination(
             slot(arm.cluster),
             compile_header_ops(arm.request_headers, route.request_headers),
             compile_header_ops(arm.response_headers, route.response_headers),
+            (authority or arm.authority).encode(),
         )
         for arm in action.clusters
     ]
     _split(plan, action.clusters, destinations)
     plan.timeout = action.timeout
-    if action.rewrite is not None:
-        if action.rewrite.uri is not None:
-            plan.rewrite_path = compile_path_rewrite(route.match, action.rewrite.uri)
-        plan.authority = (action.rewrite.authority or "").encode()
+    if rewrite is not None:
+        plan.rewrite_path = compile_rewrite(route.match, rewrite)
 
 
 def _split(

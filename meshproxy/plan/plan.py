@@ -81,31 +81,35 @@ class ClusterSlot:
 class Destination:
     """One arm of a split."""
 
-    __slots__ = ("edit_request", "edit_response", "slot")
+    __slots__ = ("authority", "edit_request", "edit_response", "slot")
 
     def __init__(
         self,
         slot: ClusterSlot,
         edit_request: HeaderEdit | None = None,
         edit_response: HeaderEdit | None = None,
+        authority: bytes = b"",
     ) -> None:
         self.slot = slot
         self.edit_request = edit_request
         self.edit_response = edit_response
+        self.authority = authority  # the Host it is sent; "" as it was asked for
 
 
 class RoutePlan:
     """What is done with a request that a route matched.
 
     Either ``only``/``choose`` say where it goes, or ``status`` is answered from here, with
-    ``location`` where that is a redirect.
+    ``location`` where that is a redirect. ``edit_error`` changes an answer of ours in the
+    upstream's place.
     """
 
     __slots__ = (
-        "authority",
         "body",
         "choose",
+        "details",
         "edit_answer",
+        "edit_error",
         "index",
         "location",
         "name",
@@ -123,12 +127,13 @@ class RoutePlan:
         self.choose: Callable[[float], Destination] | None = None
         self.timeout = 0.0
         self.rewrite_path: PathRewrite | None = None
-        self.authority = b""
         self.status = 0
         self.body = b""
         self.reason = ""
         self.location: Callable[[RequestHead], bytes] | None = None
+        self.details = "direct_response"  # of what is answered from here
         self.edit_answer: HeaderEdit | None = None
+        self.edit_error: HeaderEdit | None = None
 
 
 class HostPlan:

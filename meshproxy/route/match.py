@@ -3,20 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from urllib.parse import parse_qsl
 
 from meshproxy.base.regex import full_match
 from meshproxy.model.route import HeaderMatch, MatchKind, RouteMatch, StringMatch
-from meshproxy.wire.heads import RequestHead
+from meshproxy.wire.heads import HTTP2, RequestHead
 
 Predicate = Callable[[RequestHead], bool]
 Test = Callable[[bytes], bool]
+Getter = Callable[[RequestHead], bytes | None]
 
 
 def path_only(target: bytes) -> bytes:
     """The path without its query."""
     end = target.find(b"?")
     return target if end < 0 else target[:end]
+
+
+def scheme_of(head: RequestHead) -> bytes:
+    """The scheme that was asked for; an HTTP/1 request that names none is of its caller's.
+
+    Envoy takes it from ``x-forwarded-proto`` there, which a caller behind TLS has set.
+    """
+    if head.scheme == b"http" and head.version != HTTP2:
+        forwarded = head.fields.get(b"x-forwarded-proto")
+        if forwarded in _SCHEMES:
+            return forwarded
+    return head.scheme
+
+
+_SCHEMES = (b"http", b"https")
+_PSEUDO: dict[str, Getter] = {
+    ":method": lambda head: head.method,
+    ":path": lambda head: head.path,
+    ":authority": lambda head: head.authority,
+    ":scheme": scheme_of,
+    "host": lambda head: head.authority,  # HTTP/2 has it in :authority alone
+}
+
+
+def header_getter(name: str) -> Getter:
+    """What finds a header's value; repeated ones are one with commas."""
+    pseudo = _PSEUDO.get(name)
+    if pseudo is not None:
+        return pseudo
+    key = name.encode()
+    return lambda head: head.fields.get(key)
 
 
 def compile_test(match: StringMatch) -> Test:
@@ -53,11 +84,16 @@ def reference_test(match: StringMatch, text: bytes) -> bool:
 
 
 def query_fields(target: bytes) -> dict[bytes, bytes]:
-    """Query parameters; of a repeated one the first, as Envoy has it."""
+    """Query parameters as they were sent; of a repeated one the first.
+
+    Envoy compares them without decoding (`QueryParamsMulti::parseQueryString`).
+    """
     _, _, query = target.partition(b"?")
     found: dict[bytes, bytes] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        found.setdefault(name, value)
+    for field in query.split(b"&"):
+        if field:
+            name, _, value = field.partition(b"=")
+            found.setdefault(name, value)
     return found
 
 
@@ -87,7 +123,7 @@ def _compile_checks(match: RouteMatch) -> list[Predicate]:
         checks.append(lambda head: authority(head.authority))
     if match.scheme is not None:
         scheme = compile_test(match.scheme)
-        checks.append(lambda head: scheme(head.scheme))
+        checks.append(lambda head: scheme(scheme_of(head)))
     checks += [_on_header(header) for header in match.headers]
     checks += [_on_query(parameter) for parameter in match.query]
     return checks
@@ -106,13 +142,19 @@ def _on_path(match: StringMatch) -> Predicate:
 
 
 def _on_header(wanted: HeaderMatch) -> Predicate:
-    name = wanted.name.lower().encode()
+    get = header_getter(wanted.name)
     test = compile_test(wanted.match)
-    invert = wanted.invert
+    if wanted.invert:
+        if wanted.match.kind is MatchKind.PRESENT:
+            return lambda head: get(head) is None
+        return lambda head: not test(get(head) or b"")
+    if wanted.name in _PSEUDO:
+        return lambda head: (value := get(head)) is not None and test(value)
+    name = wanted.name.encode()
 
     def check(head: RequestHead) -> bool:
-        value = head.fields.get(name)
-        return (value is not None and test(value)) != invert
+        value = head.fields.get(name)  # as the getter does, without the call
+        return value is not None and test(value)
 
     return check
 
@@ -120,11 +162,10 @@ def _on_header(wanted: HeaderMatch) -> Predicate:
 def _on_query(wanted: HeaderMatch) -> Predicate:
     name = wanted.name.encode()
     test = compile_test(wanted.match)
-    invert = wanted.invert
 
     def check(head: RequestHead) -> bool:
         value = query_fields(head.path).get(name)
-        return (value is not None and test(value)) != invert
+        return value is not None and test(value)
 
     return check
 
@@ -136,6 +177,8 @@ def reference_match(match: RouteMatch, head: RequestHead) -> bool:
         return field is None or reference_test(field, text)
 
     def holds(wanted: HeaderMatch, value: bytes | None) -> bool:
+        if value is None and wanted.invert and wanted.match.kind is not MatchKind.PRESENT:
+            value = b""
         return (value is not None and reference_test(wanted.match, value)) != wanted.invert
 
     query = query_fields(head.path)
@@ -143,7 +186,7 @@ def reference_match(match: RouteMatch, head: RequestHead) -> bool:
         asks(match.path, path_only(head.path))
         and asks(match.method, head.method)
         and asks(match.authority, head.authority)
-        and asks(match.scheme, head.scheme)
-        and all(holds(wanted, head.fields.get(wanted.name.encode())) for wanted in match.headers)
+        and asks(match.scheme, scheme_of(head))
+        and all(holds(wanted, header_getter(wanted.name)(head)) for wanted in match.headers)
         and all(holds(wanted, query.get(wanted.name.encode())) for wanted in match.query)
     )

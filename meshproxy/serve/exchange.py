@@ -19,8 +19,9 @@ from meshproxy.base.errors import Kind, ProxyError, Retry, Side
 from meshproxy.cluster.endpoints import EndpointState
 from meshproxy.plan.plan import ChainPlan, ClusterPlan, Destination, RoutePlan
 from meshproxy.record import Record
+from meshproxy.route.rewrite import HeaderEdit
 from meshproxy.serve.headers import answer_headers, request_headers
-from meshproxy.serve.local import grpc_answer, local_answer, redirect_answer
+from meshproxy.serve.local import grpc_answer, local_answer, route_answer
 from meshproxy.serve.serving import Serving
 from meshproxy.serve.stream import DownstreamStream
 from meshproxy.upstream.stream import UpstreamStream
@@ -103,8 +104,7 @@ class Exchange:
             if route.status:
                 self._answer_from_here(route)
                 return
-            self._choose(route)
-            self._prepare(route)
+            self._prepare(route, self._choose(route))
             if route.timeout and self.uploaded:
                 self._start_deadline(route.timeout)
             self._ask()
@@ -114,7 +114,7 @@ class Exchange:
             _log.exception("internal error in an exchange")
             self.fail(ProxyError(Kind.INTERNAL, side=Side.US))
 
-    def _choose(self, route: RoutePlan) -> None:
+    def _choose(self, route: RoutePlan) -> Destination:
         """Pick an arm of the route's split."""
         destination = route.only
         if destination is None:
@@ -126,21 +126,22 @@ class Exchange:
             raise ProxyError(Kind.NO_CLUSTER, f"there is no {destination.slot.name}", Side.US)
         self._destination = self.record.destination = destination
         self._cluster = self.record.cluster = cluster
+        return destination
 
-    def _prepare(self, route: RoutePlan) -> None:
+    def _prepare(self, route: RoutePlan, destination: Destination) -> None:
         """Make the request what the upstream shall see."""
-        head, destination = self._head, self._destination
+        head = self._head
         headers = request_headers(head, not self._inbound, self._serving.request_id)
         if route.timeout:
             headers.append((b"x-envoy-expected-rq-timeout-ms", b"%d" % (route.timeout * 1000)))
         if route.rewrite_path is not None:
             headers.append((b"x-envoy-original-path", head.path))
             head.path = route.rewrite_path(head.path)
-        if route.authority:
-            head.authority = route.authority
+        if destination.authority:
+            head.authority = destination.authority
             headers = [pair for pair in headers if pair[0].lower() != b"host"]
-            headers.insert(0, (b"host", route.authority))
-        if destination is not None and destination.edit_request is not None:
+            headers.insert(0, (b"host", destination.authority))
+        if destination.edit_request is not None:
             headers = destination.edit_request(headers)
         self._headers = headers
 
@@ -343,13 +344,9 @@ class Exchange:
     def _answer_from_here(self, route: RoutePlan) -> None:
         if route.reason:
             raise ProxyError(Kind.BLOCKED, route.reason, Side.US, status=route.status)
-        answer, body = (
-            redirect_answer(route.status, route.location(self._head))
-            if route.location is not None
-            else local_answer(route.status, route.body)
-        )
-        self.record.details = "direct_response"
-        self._send_local(answer, body, route)
+        answer, body = route_answer(route, self._head)
+        self.record.details = route.details
+        self._send_local(answer, body, route.edit_answer)
         self._finish()
 
     def _answer_error(self, error: ProxyError) -> None:
@@ -358,17 +355,18 @@ class Exchange:
             answer, body = grpc_answer(error.meaning.grpc, error.body())
         else:
             answer, body = local_answer(error.status, error.body())
-        self._send_local(answer, body, None)
+        route: RoutePlan | None = self.record.route
+        self._send_local(answer, body, None if route is None else route.edit_error)
 
-    def _send_local(self, answer: ResponseHead, body: bytes, route: RoutePlan | None) -> None:
+    def _send_local(self, answer: ResponseHead, body: bytes, edit: HeaderEdit | None) -> None:
         record = self.record
         record.code = answer.status
         record.response = answer
         self.started = self.answered = True
         server = _SERVER_INBOUND if self._inbound else _SERVER_OUTBOUND
         headers = [*answer.headers, (b"date", self._serving.date), server]
-        if route is not None and route.edit_answer is not None:
-            headers = route.edit_answer(headers)
+        if edit is not None:
+            headers = edit(headers)
         if self._head.method == b"HEAD":
             body = b""
             answer.length = 0

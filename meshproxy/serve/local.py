@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from meshproxy.wire.heads import ResponseHead, index
+from meshproxy.plan.plan import RoutePlan
+from meshproxy.wire.heads import RequestHead, ResponseHead, index
 
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 
@@ -20,6 +21,13 @@ def local_answer(status: int, body: bytes) -> tuple[ResponseHead, bytes]:
 def redirect_answer(status: int, location: bytes) -> tuple[ResponseHead, bytes]:
     """A redirect; it has no body, as Envoy's."""
     return _head(status, [(b"location", location), (b"content-length", b"0")], 0), b""
+
+
+def route_answer(route: RoutePlan, head: RequestHead) -> tuple[ResponseHead, bytes]:
+    """What a route that sends nothing on answers."""
+    if route.location is not None:
+        return redirect_answer(route.status, route.location(head))
+    return local_answer(route.status, route.body)
 
 
 def grpc_answer(grpc_status: int, message: bytes) -> tuple[ResponseHead, bytes]:

@@ -42,7 +42,7 @@ path_matches = st.one_of(
 )
 header_matches = st.builds(
     HeaderMatch,
-    st.sampled_from(["x-a", "x-b"]),
+    st.sampled_from(["x-a", "x-b", ":path", ":method", "host"]),
     st.one_of(string_matches, st.just(StringMatch(MatchKind.PRESENT))),
     st.booleans(),
 )
@@ -52,6 +52,7 @@ matches = st.builds(
     path=path_matches,
     method=st.one_of(st.none(), st.just(StringMatch(MatchKind.EXACT, "GET"))),
     authority=st.one_of(st.none(), st.just(StringMatch(MatchKind.PREFIX, "sh"))),
+    scheme=st.one_of(st.none(), st.just(StringMatch(MatchKind.EXACT, "https"))),
     headers=st.lists(header_matches, max_size=2).map(tuple),
     query=st.lists(query_matches, max_size=1).map(tuple),
 )
@@ -62,6 +63,8 @@ def requests(draw: st.DrawFn) -> RequestHead:
     pairs = [(b"Host", draw(st.sampled_from([b"shop", b"other"])))]
     names = draw(st.lists(st.sampled_from([b"X-A", b"x-b", b"x-a"]), max_size=3))
     pairs += [(name, draw(words).encode()) for name in names]
+    if draw(st.booleans()):
+        pairs.append((b"X-Forwarded-Proto", b"https"))
     path = (draw(paths) + draw(queries)).replace(" ", "%20").encode()
     method = draw(st.sampled_from([b"GET", b"POST"]))
     return RequestHead(method, path, pairs[0][1], 11, pairs, index(pairs))

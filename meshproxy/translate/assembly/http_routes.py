@@ -13,6 +13,7 @@ from meshproxy.model.origin import Origin
 from meshproxy.model.route import (
     DirectResponse,
     Forward,
+    HeaderOps,
     MatchKind,
     Redirect,
     Rewrite,
@@ -30,7 +31,6 @@ from meshproxy.translate.kinds.http_route import HttpArm, HttpRoute
 from meshproxy.translate.kinds.meta import selects
 
 _ANY = HttpMatch()
-_UNSUPPORTED = 503
 
 ClusterOf = Callable[[Destination], str]
 
@@ -52,7 +52,7 @@ def destination_cluster(
     Without a port it is the one that was called if the service has it, else the service's only one.
     An alias means what it stands for. Unknown services keep their name: the caller is told so.
     """
-    host = registry.resolve(destination.host, namespace)
+    host = registry.resolve(destination.host, destination.namespace or namespace)
     service = scope.reachable.get(host) or registry.get(host)
     if service is not None and service.alias_of:
         host = service.alias_of
@@ -93,40 +93,36 @@ def _applies(match: HttpMatch, context: RouteContext) -> bool:
 
 def _takes_all(match: RouteMatch) -> bool:
     path = match.path
-    any_path = path is None or (path.kind is MatchKind.PREFIX and path.value in ("", "/"))
+    any_path = path is None or (path.kind, path.value) in _ANY_PATH
     return any_path and replace(match, path=None) == RouteMatch()
+
+
+_ANY_PATH = {(MatchKind.PREFIX, ""), (MatchKind.PREFIX, "/"), (MatchKind.REGEX, ".*")}
 
 
 def _route(entry: HttpRoute, match: HttpMatch, origin: Origin, context: RouteContext) -> Route:
     name = f"{entry.name}.{match.name}" if match.name else entry.name
-    return Route(
-        match.match,
-        _action(entry, context),
-        name,
-        entry.request_headers,
-        entry.response_headers,
-        origin,
-    )
+    request, response = entry.request_headers, entry.response_headers
+    if len(entry.arms) == 1:
+        # Edits of an only destination are those of its route, after the route's own.
+        request = _joined(request, entry.arms[0].headers.request)
+        response = _joined(response, entry.arms[0].headers.response)
+    return Route(match.match, _action(entry, context), name, request, response, origin)
+
+
+def _joined(first: HeaderOps, second: HeaderOps) -> HeaderOps:
+    return HeaderOps(first.set + second.set, first.add + second.add, first.remove + second.remove)
 
 
 def _action(entry: HttpRoute, context: RouteContext) -> Forward | Redirect | DirectResponse:
-    if entry.delegate:
-        return _unsupported(f"delegate {entry.delegate}")
     if entry.redirect is not None:
         return _redirect(entry.redirect, context.port)
     if entry.direct is not None:
         return entry.direct
-    return Forward(_arms(entry.arms, context), _rewrite(entry), entry.timeout)
+    return Forward(_arms(entry.arms, context), _rewrite(entry), entry.timeout, entry.cors)
 
 
-def _unsupported(what: str) -> DirectResponse:
-    """Half of such a rule would send requests where nobody meant them to go."""
-    return DirectResponse(_UNSUPPORTED, f"{what} is not implemented in this build".encode())
-
-
-def _redirect(rule: RedirectRule, port: int) -> Redirect | DirectResponse:
-    if rule.unsupported:
-        return _unsupported(rule.unsupported)
+def _redirect(rule: RedirectRule, port: int) -> Redirect:
     number = port if rule.from_request_port else rule.redirect.port
     scheme = rule.redirect.scheme or "http"
     if (scheme, number) in (("http", 80), ("https", 443)):
@@ -136,16 +132,18 @@ def _redirect(rule: RedirectRule, port: int) -> Redirect | DirectResponse:
 
 def _arms(arms: tuple[HttpArm, ...], context: RouteContext) -> tuple[WeightedCluster, ...]:
     """Arms without weight are left out, unless there is but one."""
-    if len(arms) > 1:
-        arms = tuple(arm for arm in arms if arm.weight)
+    if len(arms) == 1:
+        return (WeightedCluster(context.cluster_of(arms[0].destination), arms[0].weight or 1),)
     return tuple(
         WeightedCluster(
             context.cluster_of(arm.destination),
-            arm.weight or 1,
+            arm.weight,
             arm.headers.request,
             arm.headers.response,
+            arm.headers.authority,
         )
         for arm in arms
+        if arm.weight
     )
 
 
@@ -155,5 +153,5 @@ def _rewrite(entry: HttpRoute) -> Rewrite | None:
     authority = authority or entry.authority or None
     if authority is None and len(entry.arms) == 1:
         authority = entry.arms[0].headers.authority or None
-    uri = entry.rewrite.uri if entry.rewrite is not None else None
-    return Rewrite(uri, authority) if uri or authority else None
+    given = entry.rewrite or Rewrite()
+    return Rewrite(given.uri, authority, given.regex) if entry.rewrite or authority else None

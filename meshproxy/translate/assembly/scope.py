@@ -13,6 +13,7 @@ from typing import NamedTuple
 from meshproxy.model.origin import Origin
 from meshproxy.translate.assembly.catalog import Entry
 from meshproxy.translate.assembly.services import MeshService, Registry
+from meshproxy.translate.kinds.common import Destination
 from meshproxy.translate.kinds.meta import selects
 from meshproxy.translate.kinds.sidecar import Egress, Sidecar
 from meshproxy.translate.kinds.virtual_service import VirtualService
@@ -139,20 +140,21 @@ def _destinations(
     """What a rule sends to comes along, imported or not (Istio does the same)."""
     found = {}
     for rule in rules:
-        for host in destination_hosts(rule.value):
-            full = registry.resolve(host, rule.value.meta.namespace)
+        for destination in _destinations_of(rule.value):
+            namespace = destination.namespace or rule.value.meta.namespace
+            full = registry.resolve(destination.host, namespace)
             if full in seen:
                 found[full] = seen[full]
     return found
 
 
-def destination_hosts(rule: VirtualService) -> Iterable[str]:
+def _destinations_of(rule: VirtualService) -> Iterable[Destination]:
     for route in rule.http:
         for arm in route.arms:
-            yield arm.destination.host
+            yield arm.destination
     for l4 in (*rule.tcp, *rule.tls):
         for l4_arm in l4.arms:
-            yield l4_arm.destination.host
+            yield l4_arm.destination
 
 
 class _Wanted:

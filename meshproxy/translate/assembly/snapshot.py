@@ -8,6 +8,7 @@ from meshproxy.model.telemetry import AccessLog
 from meshproxy.translate.assembly import inbound
 from meshproxy.translate.assembly.catalog import Catalog, Entry
 from meshproxy.translate.assembly.clusters import Defaults, fixed_clusters, service_clusters
+from meshproxy.translate.assembly.delegates import merge_delegates
 from meshproxy.translate.assembly.endpoints import EndpointFinder
 from meshproxy.translate.assembly.listeners import Context, inbound_listeners, outbound_listeners
 from meshproxy.translate.assembly.logs import access_logs, missing_providers
@@ -126,7 +127,9 @@ class SnapshotBuilder:
 
     def _scopes(self, sidecar: Sidecar | None) -> list[ListenerScope]:
         exports = Exports(self._mesh.service_export_to, self._mesh.rule_export_to)
-        rules = self._catalog.all(VirtualService)
+        rules = merge_delegates(
+            self._catalog.all(VirtualService), exports.rules, self.remarks, self._memo
+        )
         return build_scopes(self._registry, rules, sidecar, self._own.self_, exports)
 
     def _rest(self, sidecar: Entry[Sidecar] | None) -> tuple[str, MeshService | None]:

@@ -16,11 +16,15 @@ LEAST_DURATION = 0.001  # Istio takes no duration below a millisecond
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A service to send to. ``port`` 0: its only one, or the one that was called."""
+    """A service to send to. ``port`` 0: its only one, or the one that was called.
+
+    ``namespace`` is where a short name stands; "": where its rule does.
+    """
 
     host: str
     subset: str = ""
     port: int = 0
+    namespace: str = ""
 
 
 def read_destination(fields: Fields) -> Destination:

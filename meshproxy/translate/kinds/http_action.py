@@ -6,10 +6,10 @@ import base64
 import binascii
 from typing import NamedTuple
 
-from meshproxy.model.route import DirectResponse, Redirect, Rewrite
+from meshproxy.base.substitute import compile_substitution
+from meshproxy.model.route import DirectResponse, Redirect, RegexRewrite, Rewrite
 from meshproxy.translate.fields import Fields
 from meshproxy.translate.kinds.string_match import regex_fault
-from meshproxy.translate.problems import UNSUPPORTED
 
 _LARGEST_BODY = 1024 * 1024  # Istio's validation
 _LARGE_BODY = 100 * 1024
@@ -17,15 +17,10 @@ _STATUSES = (301, 302, 303, 307, 308)  # what Envoy can answer a redirect with
 
 
 class RedirectRule(NamedTuple):
-    """``from_request_port``: the port that was called goes into the answer.
-
-    ``unsupported``: what of it this build can't do, so that the redirect as a whole would mislead.
-    """
+    """``from_request_port``: the port that was called goes into the answer."""
 
     redirect: Redirect
     from_request_port: bool = False
-    unsupported: str = ""
-    prefix: bool = False
 
 
 def read_redirect(fields: Fields) -> RedirectRule:
@@ -42,12 +37,11 @@ def read_redirect(fields: Fields) -> RedirectRule:
     if uri and prefix:
         fields.error("prefixRewrite", "uri and prefixRewrite can't both be set", "remove one")
     status = _status(fields)
-    if prefix:
-        fields.warn("prefixRewrite", "is not implemented in this build", "set uri", UNSUPPORTED)
     fields.close()
-    redirect = Redirect(uri or None, authority or None, scheme or None, port or None, status)
-    unsupported = "redirect.prefixRewrite" if prefix else ""
-    return RedirectRule(redirect, derived == "FROM_REQUEST_PORT", unsupported, bool(prefix))
+    redirect = Redirect(
+        uri or None, authority or None, scheme or None, port or None, status, prefix or None
+    )
+    return RedirectRule(redirect, derived == "FROM_REQUEST_PORT")
 
 
 def _status(fields: Fields) -> int:
@@ -93,16 +87,16 @@ def _body(fields: Fields) -> bytes:
 
 def read_rewrite(fields: Fields) -> Rewrite:
     uri, authority = fields.text("uri"), fields.text("authority")
-    regex = fields.has("uriRegexRewrite")
-    if regex:
-        _check_regex_rewrite(fields, uri)
-    if not (uri or authority or regex):
+    regex = None
+    if fields.has("uriRegexRewrite"):
+        regex = _regex_rewrite(fields, uri)
+    elif not (uri or authority):
         fields.error("uri", "a rewrite must change something", "set uri or authority")
     fields.close()
-    return Rewrite(uri or None, authority or None)
+    return Rewrite(uri or None, authority or None, regex)
 
 
-def _check_regex_rewrite(fields: Fields, uri: str) -> None:
+def _regex_rewrite(fields: Fields, uri: str) -> RegexRewrite | None:
     inner = fields.mapping("uriRegexRewrite")
     match, rewrite = inner.text("match"), inner.text("rewrite")
     inner.close()
@@ -112,6 +106,16 @@ def _check_regex_rewrite(fields: Fields, uri: str) -> None:
         fields.error("uriRegexRewrite", "needs both match and rewrite")
     elif fault := regex_fault(match):
         inner.error("match", fault, "see github.com/google/re2/wiki/Syntax")
-    fields.warn(
-        "uriRegexRewrite", "is not implemented in this build: the path stays", "", UNSUPPORTED
-    )
+    elif fault := _substitution_fault(match, rewrite):
+        inner.error("rewrite", fault, r"write \1 for the first group, \\ for a backslash")
+    else:
+        return RegexRewrite(match, rewrite)
+    return None
+
+
+def _substitution_fault(match: str, rewrite: str) -> str:
+    try:
+        compile_substitution(match, rewrite)
+    except ValueError as error:
+        return str(error)
+    return ""

@@ -1,6 +1,6 @@
 """Parts of an HTTP route that are checked in full and not yet acted on.
 
-Retries, faults, mirrors and CORS: Istio's rules for them hold here already, so that a file that is
+Retries, faults and mirrors: Istio's rules for them hold here already, so that a file that is
 wrong is told apart from one that is early.
 """
 
@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from meshproxy.translate.fields import Fields
 from meshproxy.translate.kinds.common import LEAST_DURATION, read_destination, read_percentage
-from meshproxy.translate.kinds.header_ops import is_header_name
-from meshproxy.translate.kinds.string_match import PRESENT, read_match
 from meshproxy.translate.problems import did_you_mean
 
 RETRY_ON = frozenset(
@@ -39,9 +37,6 @@ _STATUSES = frozenset(
                         (421, 426), (428, 429), (431, 431), (451, 451), (500, 508), (510, 511))
     for status in range(first, last + 1)
 )  # fmt: skip
-_METHODS = frozenset(
-    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"]
-)
 _GRPC_STATUSES = [
     "OK",
     "CANCELLED",
@@ -68,9 +63,8 @@ def check_extras(route: Fields) -> None:
     """All of them, and a word for each that has no effect yet."""
     route.read("retries", check_retries)
     route.read("fault", _check_fault)
-    route.read("corsPolicy", _check_cors)
     _check_mirrors(route)
-    route.later("retries", "fault", "corsPolicy", "mirror", "mirrors")
+    route.later("retries", "fault", "mirror", "mirrors")
     route.skip("mirrorPercent", "mirror_percent", "mirrorPercentage")
 
 
@@ -124,30 +118,6 @@ def _check_percentage(fields: Fields) -> None:
     share = read_percentage(fields, "percentage")
     if 0 < share < _LEAST_PERCENTAGE:
         fields.error("percentage", f"{share:g} is smaller than {_LEAST_PERCENTAGE}")
-
-
-def _check_cors(fields: Fields) -> None:
-    for at, origin in enumerate(fields.items("allowOrigins")):
-        path = (*fields.at("allowOrigins"), at)
-        match = read_match(origin, path, fields.report)
-        if match is PRESENT or (match is not None and not match.value):
-            fields.report.error(path, "an origin must be matched by something")
-    fields.texts("allowOrigin")
-    for at, method in enumerate(fields.texts("allowMethods")):
-        if method not in _METHODS:
-            mend = did_you_mean(method, _METHODS)
-            fields.report.error(
-                (*fields.at("allowMethods"), at), f"{method!r} is not a method", mend
-            )
-    for name in ("allowHeaders", "exposeHeaders"):
-        for at, header in enumerate(fields.texts(name)):
-            if header != "*" and not is_header_name(header):
-                fields.report.error((*fields.at(name), at), f"{header!r} is not a header's name")
-    age = fields.duration("maxAge", None, LEAST_DURATION)
-    if age is not None and age % 1:
-        fields.error("maxAge", "is counted in whole seconds")
-    fields.flag("allowCredentials")
-    fields.choice("unmatchedPreflights", ("UNSPECIFIED", "FORWARD", "IGNORE"))
 
 
 def _check_mirrors(route: Fields) -> None:

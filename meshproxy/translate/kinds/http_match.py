@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from meshproxy.model.route import HeaderMatch, RouteMatch, StringMatch
+from meshproxy.model.route import HeaderMatch, MatchKind, RouteMatch, StringMatch
 from meshproxy.translate.fields import Fields
 from meshproxy.translate.kinds.common import check_gateways, check_source
 from meshproxy.translate.kinds.header_ops import is_header_name
@@ -13,12 +13,16 @@ from meshproxy.translate.kinds.string_match import read_match
 from meshproxy.translate.problems import UNSUPPORTED
 
 _CLAIM = "@request.auth.claims"
+_PSEUDO = (":method", ":scheme", ":authority", ":path", ":status")  # as Istio's validation
 ANY_REQUEST = RouteMatch()
 
 
 @dataclass(frozen=True, slots=True)
 class HttpMatch:
-    """``match`` is asked of requests; the rest is settled when a sidecar's routes are made."""
+    """``match`` is asked of requests; the rest is settled when a sidecar's routes are made.
+
+    ``ignore_case`` is what was written; the path's match has it where it means something.
+    """
 
     match: RouteMatch = ANY_REQUEST
     name: str = ""
@@ -27,14 +31,15 @@ class HttpMatch:
     source_labels: Mapping[str, str] = field(default_factory=dict)
     source_namespace: str = ""
     claims: tuple[str, ...] = ()
+    ignore_case: bool = False
 
 
 def read_http_match(fields: Fields) -> HttpMatch:
     labels, namespace = check_source(fields)
     ignore_case = fields.flag("ignoreUriCase")
     path = _one(fields, "uri", empty_prefix=True)
-    if path is not None and ignore_case:
-        path = replace(path, ignore_case=True)
+    if path is not None and ignore_case and path.kind is not MatchKind.REGEX:
+        path = replace(path, ignore_case=True)  # of regular expressions it is not said (Istio API)
     headers, claims = _headers(fields)
     match = RouteMatch(
         path,
@@ -52,6 +57,7 @@ def read_http_match(fields: Fields) -> HttpMatch:
         labels,
         namespace,
         claims,
+        ignore_case,
     )
     fields.later("statPrefix")
     fields.close()
@@ -75,7 +81,7 @@ def _headers(fields: Fields) -> tuple[tuple[HeaderMatch, ...], tuple[str, ...]]:
                 fields.report.warn(
                     path, "JWT claims are not matched in this build", "", UNSUPPORTED
                 )
-            elif not is_header_name(name):
+            elif not is_header_name(name) and name not in _PSEUDO:
                 fields.report.error(path, f"{name!r} is not a header's name")
             match = read_match(value, path, fields.report, star=True)
             if match is not None and name not in claims:

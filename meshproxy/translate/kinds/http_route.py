@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from meshproxy.model.route import NO_OPS, DirectResponse, HeaderOps, MatchKind, Rewrite
+from meshproxy.model.route import NO_OPS, Cors, DirectResponse, HeaderOps, MatchKind, Rewrite
 from meshproxy.translate.fields import Fields
 from meshproxy.translate.kinds.common import LEAST_DURATION, Destination, read_destination
+from meshproxy.translate.kinds.cors import read_cors
 from meshproxy.translate.kinds.header_ops import NO_EDITS, HeaderEdits, read_headers
 from meshproxy.translate.kinds.http_action import (
     RedirectRule,
@@ -17,7 +18,6 @@ from meshproxy.translate.kinds.http_action import (
 from meshproxy.translate.kinds.http_extras import check_extras
 from meshproxy.translate.kinds.http_match import HttpMatch, read_http_match
 from meshproxy.translate.names import is_label
-from meshproxy.translate.problems import UNSUPPORTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,8 @@ class HttpArm:
 
 @dataclass(frozen=True, slots=True)
 class HttpRoute:
-    """Exactly one of ``arms``, ``redirect`` and ``direct`` is set, or ``delegate`` is.
+    """Exactly one of ``arms``, ``redirect`` and ``direct`` is set, or ``delegate`` is
+    (``NAMESPACE/NAME`` of another VirtualService; no namespace: the own one).
 
     ``headers`` are those of the whole route. No matches: everything matches.
     """
@@ -47,6 +48,7 @@ class HttpRoute:
     authority: str = ""
     timeout: float = 0.0
     delegate: str = ""
+    cors: Cors | None = None
 
 
 def read_http_route(fields: Fields, is_delegate: bool) -> HttpRoute:
@@ -71,9 +73,10 @@ def read_http_route(fields: Fields, is_delegate: bool) -> HttpRoute:
         headers.authority,
         fields.duration("timeout", 0.0, LEAST_DURATION) or 0.0,
         _read_delegate(fields, is_delegate),
+        read_cors(fields.mapping("corsPolicy")) if fields.has("corsPolicy") else None,
     )
     _check_conflicts(fields, route)
-    if redirect is not None and redirect.prefix:
+    if redirect is not None and redirect.redirect.prefix:
         _check_prefix_redirect(fields, matches)
     check_extras(fields)
     fields.skip("websocketUpgrade")
@@ -88,22 +91,7 @@ def _read_arms(fields: Fields) -> tuple[HttpArm, ...]:
         arms.append(HttpArm(destination, read_weight(arm), read_headers(arm)))
         arm.close()
     check_weights(fields, [arm.weight for arm in arms])
-    _check_authorities(fields, arms)
     return tuple(arms)
-
-
-def _check_authorities(fields: Fields, arms: list[HttpArm]) -> None:
-    """A rewrite is of a whole route: one destination of several can't have its own Host."""
-    if len(arms) < 2:
-        return
-    for at, arm in enumerate(arms):
-        if arm.headers.authority:
-            fields.report.warn(
-                (*fields.path, "route", at, "headers", "request"),
-                "a Host for one destination of several is not implemented in this build: not set",
-                "set it in headers of the whole route",
-                UNSUPPORTED,
-            )
 
 
 def read_arm_destination(arm: Fields) -> Destination:
@@ -132,7 +120,6 @@ def _read_delegate(fields: Fields, is_delegate: bool) -> str:
         fields.error("delegate", "a delegate can't delegate further", "route from here")
     elif namespace and not is_label(namespace):
         inner.error("namespace", f"{namespace!r} is not a namespace")
-    fields.warn("delegate", "is not implemented in this build: answered 503", "", UNSUPPORTED)
     return f"{namespace}/{name}"
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import pytest
 
 from meshproxy.model.route import (
+    Cors,
     DirectResponse,
     Forward,
     HeaderOps,
+    MatchKind,
     Redirect,
+    RegexRewrite,
     Rewrite,
     Route,
+    StringMatch,
     WeightedCluster,
 )
 from meshproxy.model.snapshot import Snapshot
@@ -155,6 +159,23 @@ def test_actions() -> None:
     assert routes(rule("- {redirect: {uri: /n, port: 8080}}"))[0].action == Redirect(
         "/n", port=8080
     )
+    assert routes(rule("- {redirect: {prefixRewrite: /x}}"))[0].action == Redirect(prefix="/x")
+    regex = routes(rule(to("b", ", rewrite: {uriRegexRewrite: {match: a, rewrite: c}}")))[0].action
+    assert isinstance(regex, Forward)
+    assert regex.rewrite == Rewrite(regex=RegexRewrite("a", "c"))
+    cors = routes(
+        rule(
+            to(
+                "b",
+                ", corsPolicy: {allowOrigins: [{exact: 'https://a'}], allowMethods: [GET, PUT], "
+                "maxAge: 1m, allowCredentials: true, unmatchedPreflights: IGNORE}",
+            )
+        )
+    )[0].action
+    assert isinstance(cors, Forward)
+    assert cors.cors == Cors(
+        (StringMatch(MatchKind.EXACT, "https://a"),), "GET,PUT", "", "", "60", True, False
+    )
 
 
 @pytest.mark.parametrize(
@@ -173,30 +194,32 @@ def test_ports_of_redirects(redirect: str, port: int, expected: int | None) -> N
     assert action.port == expected
 
 
-@pytest.mark.parametrize(
-    ("http", "words"),
-    [
-        ("- {delegate: {name: d, namespace: n}}", "delegate n/d"),
-        ("- {redirect: {prefixRewrite: /x}}", "redirect.prefixRewrite"),
-    ],
-)
-def test_half_of_an_action_is_not_done(http: str, words: str) -> None:
-    action = routes(rule(http))[0].action
-    assert isinstance(action, DirectResponse)
-    assert action.status == 503
-    assert words in action.body.decode()
-
-
 def test_header_edits_and_hosts_that_are_set() -> None:
     http = (
         "- headers: {request: {set: {x: y}}}\n"
         "    route: [{destination: {host: b}, headers: {request: {set: {Host: c, z: w}}}}]"
     )
     (only,) = routes(rule(http))
-    assert only.request_headers == HeaderOps(set=(("x", "y"),))
+    assert only.request_headers == HeaderOps(set=(("x", "y"), ("z", "w")))
     assert isinstance(only.action, Forward)
     assert only.action.rewrite == Rewrite(None, "c")
-    assert only.action.clusters[0].request_headers == HeaderOps(set=(("z", "w"),))
+    assert only.action.clusters == (WeightedCluster(cluster("b")),)
+
+
+def test_edits_of_one_destination_of_several_are_its_own() -> None:
+    http = (
+        "- headers: {request: {set: {x: y}}}\n"
+        "    route:\n"
+        "    - {destination: {host: a}, weight: 1, headers: {request: {set: {Host: c, z: w}}}}\n"
+        "    - {destination: {host: b}, weight: 1}"
+    )
+    (only,) = routes(rule(http))
+    assert only.request_headers == HeaderOps(set=(("x", "y"),))
+    assert isinstance(only.action, Forward)
+    assert only.action.rewrite is None
+    first, second = only.action.clusters
+    assert (first.request_headers, first.authority) == (HeaderOps(set=(("z", "w"),)), "c")
+    assert (second.request_headers, second.authority) == (HeaderOps(), "")
 
 
 def hit(text: str, host: str, **more: object) -> str:
