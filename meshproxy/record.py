@@ -72,6 +72,7 @@ class Record:
         "response",
         "reused",
         "route",
+        "server_name",
         "start",
         "taken",
         "termination",
@@ -101,6 +102,7 @@ class Record:
         self.reused = False
         # What was asked and answered.
         self.protocol = ""
+        self.server_name = ""  # that a TLS client asked for
         self.request: RequestHead | None = None
         self.response: ResponseHead | None = None
         self.path = b""  # as asked; request.path may have been rewritten

@@ -33,7 +33,8 @@ class FilterChain:
 
     ``port`` 0 means any port, an empty ``ips`` any address; the most exact chain wins.
     HTTP is routed by ``route_config``, or all of it sent to ``tcp``'s one cluster when that is "".
-    Beside a ``route_config``, ``tcp`` takes connections that turn out not to be HTTP.
+    Beside a ``route_config``, ``tcp`` takes connections that turn out not to be HTTP. Before
+    ``tcp``, ``rules`` are asked; the one that fits best wins (`route/l4.py`).
     ``deny``: a policy refuses everything here; the text names it for log and metric alone.
     ``refuse_plaintext``: only mutual TLS may enter.
     """
@@ -47,6 +48,7 @@ class FilterChain:
     deny: str = ""
     refuse_plaintext: str = ""
     origin: Origin = field(default=BUILT_IN, compare=False)
+    rules: tuple[TcpRoute, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,7 +193,13 @@ class RouteConfig:
 
 @dataclass(frozen=True, slots=True)
 class TcpRoute:
-    """Where a connection goes that is not HTTP, or is not to be read as HTTP."""
+    """Where a connection goes that is not HTTP, or is not to be read as HTTP.
+
+    As a rule of a chain: ``subnets`` are where it must have been going, ``sni`` the names (lower
+    case, or ``*.suffix``) of which its TLS must ask for one. Empty: not asked.
+    """
 
     clusters: tuple[WeightedCluster, ...]
     origin: Origin = field(default=BUILT_IN, compare=False)
+    subnets: tuple[str, ...] = ()
+    sni: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ class Settings:
     max_pipelined_bytes: int = 256 * 1024  # read ahead of the request being answered
     max_idle_upstream: int = 1024  # idle upstream connections kept, per endpoint and worker
     max_h2_streams: int = 1024  # Envoy: concurrent streams of one downstream connection
+    max_client_hello_bytes: int = 16 * 1024  # Envoy: tls_inspector max_client_hello_size
     buffer_bytes: int = 256 * 1024  # per connection and direction before the sender is stopped
     max_hosts_remembered: int = 1024  # spellings of Host whose routing is remembered, per worker
     max_series: int = 10_000  # label sets per worker; the rest is counted as "other"

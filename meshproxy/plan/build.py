@@ -29,6 +29,7 @@ from meshproxy.plan.plan import (
 )
 from meshproxy.plan.sinks import LogSink, Sink
 from meshproxy.record import Peer
+from meshproxy.route.l4 import compile_l4
 from meshproxy.telemetry.access_log import compile_access_log
 from meshproxy.telemetry.metrics import Counters
 
@@ -202,6 +203,10 @@ class _ChainMaker:
         chain.refuse_plaintext = model.refuse_plaintext
         if model.tcp is not None:
             chain.tcp = compile_tcp(model.tcp, self._builder.slot)
+        if model.rules:
+            targets = [compile_tcp(rule, self._builder.slot) for rule in model.rules]
+            chain.choose_tcp = compile_l4(model.rules, targets)
+            chain.by_name = any(rule.sni for rule in model.rules)
         if model.route_config:
             chain.hosts = self._tables.get(model.route_config)
             chain.fallback = self._fallback(listener)

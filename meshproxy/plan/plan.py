@@ -12,6 +12,7 @@ from meshproxy.model.cluster import Cluster, ClusterKind
 from meshproxy.model.listener import Application, Direction
 from meshproxy.model.settings import DEFAULTS, Settings
 from meshproxy.record import UNKNOWN_PEER, Peer, Record
+from meshproxy.route.l4 import L4Chooser
 from meshproxy.route.rewrite import HeaderEdit, PathRewrite
 from meshproxy.telemetry.metrics import TcpCell
 from meshproxy.wire.heads import RequestHead
@@ -151,6 +152,8 @@ class ChainPlan:
 
     __slots__ = (
         "application",
+        "by_name",
+        "choose_tcp",
         "deny",
         "direction",
         "fallback",
@@ -179,6 +182,8 @@ class ChainPlan:
         self.hosts: HostTable[HostPlan] | None = None
         self.fallback: RoutePlan | None = None  # for hosts that no virtual host names
         self.tcp: RoutePlan | None = None
+        self.choose_tcp: L4Chooser[RoutePlan] | None = None  # what is asked before ``tcp``
+        self.by_name = False  # it asks for the name in a TLS ClientHello
         self.finish_http: Callable[[Record], None] = _ignore
         self.finish_tcp: Callable[[Record], None] = _ignore
         self.open_tcp: Callable[[Record], TcpCell] = _no_cell
@@ -195,6 +200,14 @@ class ChainPlan:
             if host is not None:
                 return host.route(head)
         return self.fallback
+
+    def route_tcp(self, ip: str, name: str) -> RoutePlan | None:
+        """The route of a connection that was going to ``ip`` and whose TLS asks for a name."""
+        if self.choose_tcp is not None:
+            chosen = self.choose_tcp(ip, name)
+            if chosen is not None:
+                return chosen
+        return self.tcp
 
     def caller(self, ip: str) -> Peer:
         return self.peer_of.get(ip, UNKNOWN_PEER)

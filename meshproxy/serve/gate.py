@@ -21,6 +21,7 @@ from meshproxy.serve.http2 import Http2Server
 from meshproxy.serve.reset import reset
 from meshproxy.serve.serving import GRACE, Serving, address_of
 from meshproxy.serve.tcp import TcpServer
+from meshproxy.wire.client_hello import ClientHelloReader
 from meshproxy.wire.sniff import PREFACE, Sniffed, sniff
 
 FindDestination = Callable[[asyncio.Transport], Address | None]
@@ -40,6 +41,7 @@ class Gate(asyncio.Protocol):
         self._since = serving.now()
         self._data = b""
         self._admitted = False
+        self._hello: ClientHelloReader | None = None  # where TLS is told apart by its name
         self._tcp: TcpServer | None = None  # dialled while nobody speaks
         self._timer: Timer | None = None
 
@@ -67,7 +69,9 @@ class Gate(asyncio.Protocol):
         if not self._admitted:
             return
         self._data += data
-        if self._chain.application is Application.HTTP:
+        if self._hello is not None:
+            self._read_name(data)
+        elif self._chain.application is Application.HTTP:
             if len(self._data) < len(PREFACE) and PREFACE.startswith(self._data):
                 return
             self._hand_to_http(self._data.startswith(PREFACE))
@@ -75,7 +79,7 @@ class Gate(asyncio.Protocol):
             self._judge(sniff(self._data))
 
     def eof_received(self) -> bool:
-        if self._admitted and self._chain.application is Application.DETECT:
+        if self._admitted and self._chain.application is not Application.HTTP:
             # Nothing said and already ended: an opaque protocol's way to see whether we are there.
             self._hand_to_tcp()
             assert self._tcp is not None
@@ -112,8 +116,10 @@ class Gate(asyncio.Protocol):
     def _begin(self) -> None:
         application = self._chain.application
         if application is Application.TCP:
-            self._hand_to_tcp()
-            return
+            if not self._chain.by_name:
+                self._hand_to_tcp()
+                return
+            self._hello = ClientHelloReader(self._chain.settings.max_client_hello_bytes)
         self._serving.connections.add(self)
         if application is Application.DETECT:
             settings = self._chain.settings
@@ -129,8 +135,24 @@ class Gate(asyncio.Protocol):
                 self._hand_to_http(True)
             case Sniffed.MORE:
                 pass  # `_on_limit` ends this
+            case Sniffed.TLS if self._chain.by_name:
+                if self._tcp is not None:
+                    # Dialled while nobody spoke; the name may lead elsewhere.
+                    self._tcp.abandon()
+                    self._tcp = None
+                self._hello = ClientHelloReader(self._chain.settings.max_client_hello_bytes)
+                self._read_name(self._data)
             case _:
                 self._hand_to_tcp()
+
+    def _read_name(self, data: bytes) -> None:
+        """In TLS the client speaks first: nothing is dialled before its hello is here."""
+        assert self._hello is not None
+        if self._hello.feed(data):
+            self._hand_to_tcp()
+        elif self._timer is None:
+            limit = self._chain.settings.detect_limit
+            self._timer = self._serving.timers.after(limit, self._on_limit)
 
     def _on_silence(self) -> None:
         """Perhaps it is the server who speaks first: find out, on the connection to be used."""
@@ -159,7 +181,7 @@ class Gate(asyncio.Protocol):
         self._leave()
         if self._tcp is None:
             self._tcp = self._new_tcp()
-            self._tcp.start()
+            self._tcp.start_for(self._hello.name if self._hello is not None else "")
         self._tcp.take_over(self._data)
 
     def _new_tcp(self) -> TcpServer:

@@ -73,6 +73,11 @@ class TcpServer(asyncio.Protocol):
         self._on_charge = on_charge
         self._spawn_dial()
 
+    def start_for(self, server_name: str) -> None:
+        """As `start`; the client has asked for a name by TLS."""
+        self._record.server_name = server_name
+        self.start()
+
     def take_over(self, data: bytes) -> None:
         """What the client said is opaque: here it is (nothing, where it only ended its side)."""
         self._on_charge = None
@@ -107,7 +112,7 @@ class TcpServer(asyncio.Protocol):
             if self._chain.deny:
                 record.termination = self._chain.deny
                 raise ProxyError(Kind.DENIED, self._chain.deny, Side.US)
-            route = self._chain.tcp
+            route = self._chain.route_tcp(record.local.ip, record.server_name)
             if route is None:
                 raise ProxyError(Kind.NO_ROUTE, "no TCP route", Side.US)
             self._upstream = await self._connect(route)

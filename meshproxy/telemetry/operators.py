@@ -115,7 +115,7 @@ _PLAIN: dict[str, Get] = {
     "DURATION": _duration,
     "GRPC_STATUS_NUMBER": lambda record: _grpc_number(record),
     "PROTOCOL": lambda record: record.protocol,
-    "REQUESTED_SERVER_NAME": lambda record: None,
+    "REQUESTED_SERVER_NAME": lambda record: record.server_name or None,
     "REQUEST_DURATION": _request_duration,
     "RESPONSE_CODE": lambda record: record.code,
     "RESPONSE_CODE_DETAILS": _details,

@@ -42,6 +42,7 @@ class Protocol(Enum):
 
 _HTTP2 = frozenset({Protocol.HTTP2, Protocol.GRPC, Protocol.GRPC_WEB})
 _HTTP = _HTTP2 | {Protocol.HTTP, Protocol.HTTP_PROXY}
+TLS = frozenset({Protocol.TLS, Protocol.HTTPS})  # passed through, told apart by name
 _BY_NAME = {protocol.value: protocol for protocol in Protocol if protocol.value}
 _APP_PROTOCOLS = {
     "kubernetes.io/h2c": Protocol.HTTP2,

@@ -87,6 +87,7 @@ def test_calls(case: dict[str, Any]) -> None:
                 call["protocol"].startswith("http") and plaintext,
                 call.get("host", "nobody.example"),
                 call.get("path", "/"),
+                sni=call.get("sni", ""),
             ),
         )
         label = f"{entry['name']}: {outcome}"

@@ -19,7 +19,7 @@ from meshproxy.translate.assembly.services import MeshService
 from meshproxy.translate.assembly.tcp_routes import TcpBuilder
 from meshproxy.translate.assembly.virtual_hosts import HostBuilder
 from meshproxy.translate.kinds.service import ServicePort
-from meshproxy.translate.protocol import Protocol
+from meshproxy.translate.protocol import TLS, Protocol
 
 
 class Routing:
@@ -82,40 +82,49 @@ class OutboundBuilder:
     ) -> FilterChain:
         """HTTP services, and others whose address is not known, share all addresses of a port.
 
-        What on an HTTP port is not HTTP goes where unknown connections go.
+        TLS is told apart by its name. What on an HTTP port is not HTTP goes where unknown
+        connections go.
         """
         config, tcp, application = "", self._fallback, Application.TCP
-        others = [
-            service
-            for service, port in services
-            if port.protocol.application is not Application.HTTP
-        ]
+        rules: list[TcpRoute] = []
+        others: list[MeshService] = []
+        for service, port in services:
+            if port.protocol.application is Application.HTTP:
+                continue
+            if port.protocol not in TLS:
+                others.append(service)
+                if len(others) > 1:
+                    continue
+            found = self._tcp.routes(service, port.protocol, number, named=True)
+            rules += found.rules
+            tcp = found.default or tcp
         if any(port.protocol.application is not Application.TCP for _, port in services):
             config = str(number)
-            application = Application.DETECT if others else Application.HTTP
+            application = Application.DETECT if others or rules else Application.HTTP
             if config not in self._routing.configs:
                 self._routing.add(config, self._hosts.hosts(config, number))
-        if others:
-            tcp = self._tcp.route(others[0], number)
-            self._remark_hidden(others, number)
+        self._remark_hidden(others, number)
         bind = self._scope.egress.bind
         ips = (bind,) if bind else ()
-        return FilterChain(f"0.0.0.0_{number}", application, number, ips, config, tcp)
+        return FilterChain(
+            f"0.0.0.0_{number}", application, number, ips, config, tcp, rules=tuple(rules)
+        )
 
     def _remark_hidden(self, services: list[MeshService], number: int) -> None:
-        first, *hidden = services
-        for service in hidden:
+        for service in services[1:]:
+            first = services[0].host
             self._remarks.service(
                 service,
                 number,
-                f"connections can't be told from those to {first.host}, which has the same port",
+                f"connections can't be told from those to {first}, which has the same port",
                 "give the service its clusterIP, or declare the port's protocol as http",
             )
 
     def _address_chain(
         self, service: MeshService, port: ServicePort, ips: tuple[str, ...]
     ) -> FilterChain:
-        route = self._tcp.route(service, port.number)
+        found = self._tcp.routes(service, port.protocol, port.number, named=False)
+        route = found.default or self._fallback
         config = ""
         if port.protocol is Protocol.UNDECLARED:
             config = f"{service.host}:{port.number}"
@@ -123,7 +132,7 @@ class OutboundBuilder:
             self._routing.add(config, {f"{config}/{service.host}": host})
         return self._memo.get(
             ("chain", service.host, port.number),
-            (ips, route.clusters, port.protocol.value, config, service.origin),
+            (ips, route.clusters, found.rules, port.protocol.value, config, service.origin),
             lambda: FilterChain(
                 f"{ips[0]}_{port.number}",
                 port.protocol.application,
@@ -132,6 +141,7 @@ class OutboundBuilder:
                 config,
                 route,
                 origin=service.origin,
+                rules=found.rules,
             ),
         )
 

@@ -14,9 +14,10 @@ from meshproxy.translate.assembly.names import BLACK_HOLE
 from meshproxy.translate.assembly.outbound import Routing
 from meshproxy.translate.assembly.scope import ListenerScope
 from meshproxy.translate.assembly.services import MeshService
-from meshproxy.translate.assembly.tcp_routes import TcpBuilder
+from meshproxy.translate.assembly.tcp_routes import L4Routes, TcpBuilder
 from meshproxy.translate.assembly.virtual_hosts import HostBuilder
 from meshproxy.translate.kinds.sidecar import Ingress
+from meshproxy.translate.protocol import TLS, Protocol
 
 LOCAL = "127.0.0.1"
 ANY = "0.0.0.0"
@@ -39,10 +40,11 @@ def egress_listener(
             routing.add(config, hosts.by_port(config), by_port=True)
         else:
             routing.add(config, hosts.hosts(config, port.number))
+    rules: tuple[TcpRoute, ...] = ()
     route = None
     if application is not Application.HTTP:
-        route = _tcp(services, tcp, port.number)
-    chain = FilterChain(name, application, 0, (), config, route, origin=origin)
+        rules, route = _l4(services, tcp, port.protocol, port.number)
+    chain = FilterChain(name, application, 0, (), config, route, origin=origin, rules=rules)
     return Listener(name, Direction.OUTBOUND, False, port.number, (bind,), (chain,), origin=origin)
 
 
@@ -55,17 +57,24 @@ def egress_fault(scope: ListenerScope) -> str:
     if not count:
         with_port = "" if scope.egress.is_proxy else f" with port {port.number}"
         return f"none of its hosts is a service{with_port}"
-    if count > 1 and port.protocol.application is Application.TCP:
+    if count > 1 and port.protocol.application is Application.TCP and port.protocol not in TLS:
         chosen = min(scope.services.values(), key=lambda service: service.age)
         return f"{count} services have port {port.number}: all connections go to {chosen.host}"
     return ""
 
 
-def _tcp(services: list[MeshService], tcp: TcpBuilder, port: int) -> TcpRoute:
-    """The oldest of the services; nothing tells a plain connection which one it is for."""
-    if not services:
-        return TcpRoute((WeightedCluster(BLACK_HOLE),))
-    return tcp.route(min(services, key=lambda service: service.age), port)
+def _l4(services: list[MeshService], tcp: TcpBuilder, protocol: Protocol, port: int) -> L4Routes:
+    """TLS of several services is told apart by its name.
+
+    Otherwise the oldest of them has it: nothing tells a plain connection which one it is for.
+    """
+    nowhere = TcpRoute((WeightedCluster(BLACK_HOLE),))
+    services = sorted(services, key=lambda service: service.age)
+    if protocol not in TLS:
+        services = services[:1]
+    found = [tcp.routes(each, protocol, port, len(services) > 1) for each in services]
+    rules = tuple(rule for each in found for rule in each.rules)
+    return L4Routes(rules, next((each.default for each in found if each.default), nowhere))
 
 
 def ingress_listener(

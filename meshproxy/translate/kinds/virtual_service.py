@@ -40,8 +40,6 @@ def read_virtual_service(top: Fields, meta: Meta) -> VirtualService:
     http = tuple(read_http_route(route, not hosts) for route in fields.mappings("http"))
     tcp = tuple(read_tcp_route(route) for route in fields.mappings("tcp"))
     tls = tuple(read_tls_route(route, hosts) for route in fields.mappings("tls"))
-    if tls:
-        fields.later("tls")
     if not (http or tcp or tls):
         fields.error("http", "has no routes", "add http, tcp or tls")
     if hosts:

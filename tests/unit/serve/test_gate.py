@@ -7,9 +7,11 @@ import pytest
 from meshproxy.model.listener import Application
 from meshproxy.model.route import TcpRoute, WeightedCluster
 from meshproxy.model.settings import Settings
+from meshproxy.model.telemetry import AccessLog
 from meshproxy.wire.sniff import PREFACE
 from tests.support.models import a_cluster, inbound, outbound
 from tests.support.path import DataPath
+from tests.unit.wire.test_client_hello import real_hello
 
 GET = b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n"
 TO_SHOP = TcpRoute((WeightedCluster("outbound|80|v1|shop"),))
@@ -303,3 +305,110 @@ def test_an_idle_opaque_connection_is_closed() -> None:
     assert not client.closed
     path.loop.advance(20)
     assert client.closed
+
+
+# TLS that is told apart by the name it asks for.
+
+BY_NAME = TcpRoute((WeightedCluster("outbound|443||named"),), sni=("a.example",))
+
+
+def by_name(application: Application = Application.TCP, **changes: object) -> DataPath:
+    clusters = [a_cluster(), a_cluster("outbound|443||named", "10.0.0.9:443")]
+    facts: dict[str, object] = {
+        "clusters": clusters,
+        "application": application,
+        "tcp": TO_SHOP,
+        "rules": (BY_NAME,),
+        "route_config": "80" if application is Application.DETECT else "",
+        **changes,
+    }
+    return DataPath(outbound(**facts))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [("A.example", "10.0.0.9:443"), ("b.example", "10.0.0.1:80"), (None, "10.0.0.1:80")],
+)
+@pytest.mark.parametrize("application", [Application.TCP, Application.DETECT])
+def test_tls_is_routed_by_name_and_passed_on_as_it_came(
+    application: Application, name: str | None, address: str
+) -> None:
+    path = by_name(application)
+    client = path.connect()
+    hello = real_hello(name)
+    client.receive(hello[:20])
+    assert path.dials() == []
+    client.receive(hello[20:])
+    assert path.dials() == [address]
+    server = path.dialled()
+    assert server.take() == hello
+    client.receive(b"more")
+    assert server.take() == b"more"
+
+
+def test_the_log_has_the_name() -> None:
+    log = AccessLog("/log", "%REQUESTED_SERVER_NAME% %UPSTREAM_CLUSTER%")
+    path = by_name(access_logs=(log,))
+    client = path.connect()
+    client.receive(real_hello("a.example"))
+    path.dialled()
+    client.lose()
+    assert path.lines == ["a.example outbound|443||named"]
+
+
+@pytest.mark.parametrize("data", [b"\x00\x01", b"\x16\x03\x01\x00\x05hello"])
+def test_what_is_no_hello_goes_where_no_name_goes(data: bytes) -> None:
+    path = by_name()
+    client = path.connect()
+    client.receive(data)
+    assert path.dials() == ["10.0.0.1:80"]
+    assert path.dialled().take() == data
+
+
+def test_a_silent_tls_client_is_waited_for() -> None:
+    path = by_name()
+    client = path.connect()
+    path.loop.advance(4)
+    assert path.dials() == []
+    client.receive(real_hello("a.example"))
+    assert path.dials() == ["10.0.0.9:443"]
+
+
+def test_half_a_hello_is_not_waited_for_for_ever() -> None:
+    path = by_name()
+    client = path.connect()
+    half = real_hello("a.example")[:50]
+    client.receive(half)
+    path.loop.advance(6)
+    assert path.dials() == ["10.0.0.1:80"]
+    assert path.dialled().take() == half
+
+
+def test_a_tls_client_that_ends_before_its_hello() -> None:
+    path = by_name()
+    client = path.connect()
+    client.end()
+    assert path.dials() == ["10.0.0.1:80"]
+    assert path.dialled().eof_written
+
+
+def test_a_hello_that_is_too_large_has_no_name() -> None:
+    hello = real_hello("a.example")
+    path = by_name(settings=Settings(max_client_hello_bytes=len(hello) - 5 - 1))
+    client = path.connect()
+    client.receive(hello)
+    assert path.dials() == ["10.0.0.1:80"]
+    path = by_name(settings=Settings(max_client_hello_bytes=len(hello) - 5))
+    client = path.connect()
+    client.receive(hello)
+    assert path.dials() == ["10.0.0.9:443"]
+
+
+def test_a_late_tls_client_does_not_use_what_was_dialled_for_a_silent_one() -> None:
+    path = by_name(Application.DETECT)
+    client = path.connect()
+    path.loop.advance(1)
+    speculative = path.dialled()
+    client.receive(real_hello("a.example"))
+    assert speculative.closed
+    assert path.dials() == ["10.0.0.9:443"]

@@ -9,6 +9,7 @@ from meshproxy.base.lookup import HostTable
 from meshproxy.model.listener import Application, FilterChain, Listener
 from meshproxy.model.route import Forward, Route, VirtualHost
 from meshproxy.model.snapshot import Snapshot
+from meshproxy.route.l4 import reference_l4
 from meshproxy.route.table import reference_routes
 from meshproxy.translate import (
     Library,
@@ -71,6 +72,7 @@ class Call:
     path: str = "/"
     method: str = "GET"
     headers: dict[str, str] = field(default_factory=dict)
+    sni: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,10 @@ def follow(snapshot: Snapshot, listener: str, call: Call) -> Outcome:
             unknown = snapshot.outbound_rest if snapshot.outbound_allow_any else "block_all"
             return Outcome({unknown: 1}, chain)
         return _route(host, chain, call)
-    assert chain.tcp is not None
-    return Outcome({arm.cluster: arm.weight for arm in chain.tcp.clusters}, chain)
+    at = reference_l4(chain.rules, call.address, call.sni)
+    route = chain.tcp if at is None else chain.rules[at]
+    assert route is not None
+    return Outcome({arm.cluster: arm.weight for arm in route.clusters}, chain)
 
 
 def _chain(listener: Listener, call: Call) -> FilterChain:

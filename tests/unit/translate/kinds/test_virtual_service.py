@@ -79,12 +79,6 @@ def test_warnings() -> None:
         severity=Severity.WARNING,
     )
     check_fault(
-        text("hosts: [a]", "tls: [{match: [{sniHosts: [a]}], route: [{destination: {host: b}}]}]"),
-        "spec.tls",
-        "not implemented",
-        severity=Severity.WARNING,
-    )
-    check_fault(
         text("hosts: [a]", "htttp: []", ROUTE),
         "spec.htttp",
         "did you mean http?",
