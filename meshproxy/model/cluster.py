@@ -50,6 +50,15 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Keepalive:
+    """Probes on an idle TCP connection (tcp(7)). Seconds; 0: as the system has it."""
+
+    probes: int = 0
+    idle: int = 0
+    interval: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """The service that a cluster was made for, as metrics name it."""
 
@@ -84,3 +93,4 @@ class Cluster:
     keep_source: bool = False
     refusal: str = ""
     origin: Origin = field(default=BUILT_IN, compare=False)
+    keepalive: Keepalive | None = None

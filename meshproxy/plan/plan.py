@@ -26,6 +26,7 @@ class ClusterPlan:
         "http",
         "idle_timeout",
         "keep_source",
+        "keepalive",
         "kind",
         "model",
         "name",
@@ -46,6 +47,7 @@ class ClusterPlan:
         self.source_v4 = model.source_v4
         self.source_v6 = model.source_v6
         self.keep_source = model.keep_source
+        self.keepalive = model.keepalive
         self.refusal = model.refusal
         self.states = states
         self.pick = pick

@@ -20,6 +20,7 @@ from meshproxy.plan.plan import ClusterPlan
 from meshproxy.upstream.dial import dial
 from meshproxy.upstream.http1 import Http1Client
 from meshproxy.upstream.http2 import Http2Client
+from meshproxy.upstream.keepalive import keep_alive
 from meshproxy.upstream.stream import UpstreamStream
 from meshproxy.wire.codecs import MakeCodec, MakeReader
 from meshproxy.wire.h1 import Reader
@@ -174,6 +175,8 @@ class Upstreams:
                 endpoint.source or cluster.source_for(endpoint.address),
                 bool(endpoint.source),
             )
+            if cluster.keepalive is not None:
+                keep_alive(protocol, cluster.keepalive)
             return protocol
         except ProxyError:
             endpoint.pool.open -= 1

@@ -108,6 +108,7 @@ def _cluster(
         defaults.upstream_idle if policy.pool.idle_timeout is None else policy.pool.idle_timeout,
         refusal=_refusal(policy, rules),
         origin=rules.origin if rules.rules else service.origin,
+        keepalive=policy.pool.keepalive,
     )
 
 

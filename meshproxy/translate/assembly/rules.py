@@ -1,13 +1,17 @@
 """Which DestinationRule a service follows, and what it says for a port and a subset.
 
-Istio: the caller's namespace is asked first, then the service's, then the root namespace; within
-one, the most exact host. Rules of one namespace for one host are put together: the oldest one's
-policy counts, and all their subsets.
+Istio (`PushContext.destinationRule`): the caller's namespace is asked first, then the service's,
+then the root namespace; within one, the most exact host. Callers in the root namespace have only
+the rules of their own there that are nobody else's: the others are meant for everybody.
+
+Rules of one namespace for one host are put together (`mergeDestinationRule`): the oldest one's
+policy counts, and all their subsets. A rule with a workloadSelector stands alone for those that it
+selects, but later rules still add to it, and it to those that were there before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from meshproxy.model.cluster import Balance
@@ -50,8 +54,10 @@ class RuleSet:
     def policy(self, port: int, subset: Subset | None = None) -> Policy:
         top = next((rule.policy for rule in self.rules if rule.policy is not NO_POLICY), NO_POLICY)
         chosen = _for_port(top, port)
-        if subset is not None:
-            own = _for_port(subset.policy, port)
+        if subset is not None and port in subset.policy.ports:
+            chosen = subset.policy.ports[port]  # nothing is inherited (Istio `mergeTrafficPolicy`)
+        elif subset is not None:
+            own = subset.policy
             chosen = TrafficPolicy(
                 chosen.balance if own.balance is None else own.balance,
                 chosen.pool if own.pool is None else own.pool,
@@ -83,38 +89,81 @@ class RuleBook:
         root: str,
         export_to: tuple[str, ...] = (),
     ) -> None:
-        self._namespace = self_.namespace
+        self._self = self_
         self._root = root
-        self._exact: dict[tuple[str, str], list[Entry[DestinationRule]]] = {}
-        self._wild: dict[str, dict[str, list[Entry[DestinationRule]]]] = {}
+        self._known: dict[str, _Rules] = {}
+        self._private = _Rules()
         for entry in entries:
-            rule = entry.value
-            if not is_visible(rule.export_to, export_to, rule.meta.namespace, self_.namespace):
+            meta, rule = entry.value.meta, entry.value
+            if not is_visible(rule.export_to, export_to, meta.namespace, self_.namespace):
                 continue
-            if rule.selector is not None and not selects(rule.selector, self_.labels):
-                continue
-            host = registry.resolve(rule.host, rule.meta.namespace)
-            namespace = rule.meta.namespace
-            if is_wildcard(host):
-                self._wild.setdefault(namespace, {}).setdefault(host, []).append(entry)
-            else:
-                self._exact.setdefault((namespace, host), []).append(entry)
+            host = registry.resolve(rule.host, meta.namespace)
+            self._known.setdefault(meta.namespace, _Rules()).add(host, entry)
+            if set(rule.export_to or export_to) in ({"."}, {meta.namespace}):
+                self._private.add(host, entry)
 
     def of(self, service: MeshService) -> RuleSet:
-        for namespace in dict.fromkeys((self._namespace, service.namespace, self._root)):
-            found = self._find(namespace, service.host)
+        for rules in self._asked(service):
+            found = rules.find(service.host)
             if found:
-                # A rule that selects its callers is meant more than one for everybody.
-                found = sorted(found, key=lambda entry: entry.value.selector is None)
-                if found[0].value.selector is not None:
-                    found = found[:1]
-                return RuleSet(tuple(entry.value for entry in found), found[0].origin)
+                return _chosen(found, self._self)
         return NO_RULES
 
-    def _find(self, namespace: str, host: str) -> list[Entry[DestinationRule]]:
-        exact = self._exact.get((namespace, host))
+    def _asked(self, service: MeshService) -> Iterator[_Rules]:
+        own = self._self.namespace
+        if own == self._root:
+            yield self._private
+        for namespace in dict.fromkeys((own, service.namespace, self._root)):
+            if namespace in self._known and not (namespace == own == self._root):
+                yield self._known[namespace]
+        if own == self._root and own in self._known:
+            yield self._known[own]
+
+
+def _chosen(entries: list[Entry[DestinationRule]], self_: Self) -> RuleSet:
+    """The rules for a caller, of those of one namespace for one host, put together."""
+    sets: list[list[Entry[DestinationRule]]] = []
+    for entry in entries:
+        alone = True
+        for others in sets:
+            first, own = others[0].value.selector, entry.value.selector
+            if first is not None and own is not None and first != own:
+                continue
+            alone = alone and first != own
+            others.append(entry)
+        if alone:
+            sets.append([entry])
+    mine = [rules for rules in sets if _is_for(rules[0].value, self_)]
+    best = mine or [rules for rules in sets if rules[0].value.selector is None][-1:]
+    if not best:
+        return NO_RULES
+    return RuleSet(tuple(entry.value for entry in best[0]), best[0][0].origin)
+
+
+def _is_for(rule: DestinationRule, self_: Self) -> bool:
+    """Whether it selects the caller, which it can do in its own namespace alone."""
+    return (
+        rule.selector is not None
+        and rule.meta.namespace == self_.namespace
+        and selects(rule.selector, self_.labels)
+    )
+
+
+class _Rules:
+    """Rules of one namespace by the host that they are for, the oldest first."""
+
+    def __init__(self) -> None:
+        self._exact: dict[str, list[Entry[DestinationRule]]] = {}
+        self._wild: dict[str, list[Entry[DestinationRule]]] = {}
+
+    def add(self, host: str, entry: Entry[DestinationRule]) -> None:
+        rules = self._wild if is_wildcard(host) else self._exact
+        rules.setdefault(host, []).append(entry)
+
+    def find(self, host: str) -> list[Entry[DestinationRule]]:
+        """Those for the most exact host."""
+        exact = self._exact.get(host)
         if exact:
             return exact
-        wild = self._wild.get(namespace, {})
-        covering = [pattern for pattern in wild if covers(pattern, host)]
-        return wild[max(covering, key=len)] if covering else []
+        covering = [pattern for pattern in self._wild if covers(pattern, host)]
+        return self._wild[max(covering, key=len)] if covering else []

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import ceil
 
-from meshproxy.model.cluster import Balance
+from meshproxy.model.cluster import Balance, Keepalive
 from meshproxy.translate.fields import Fields
 from meshproxy.translate.kinds.client_tls import read_client_tls
 from meshproxy.translate.kinds.common import LEAST_DURATION
@@ -24,6 +25,7 @@ _INT32 = 2**31 - 1
 class Pool:
     connect_timeout: float | None = None
     idle_timeout: float | None = None
+    keepalive: Keepalive | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,31 +89,52 @@ def _read_groups(fields: Fields) -> TrafficPolicy:
 
 
 def read_pool(fields: Fields) -> Pool:
-    """``connectionPool``; limits are checked and not yet acted on."""
+    """``connectionPool``; limits are checked and not yet acted on.
+
+    Times of keep-alive probes are whole seconds to the system: they are rounded up.
+    """
     if not fields.has("http") and not fields.has("tcp"):
         fields.report.error(fields.path, "a connection pool must have http or tcp", "remove it")
     tcp, http = fields.mapping("tcp"), fields.mapping("http")
     connect = tcp.duration("connectTimeout", None, LEAST_DURATION)
     idle = http.duration("idleTimeout", None, LEAST_DURATION)
+    keepalive = _keepalive(tcp.mapping("tcpKeepalive")) if tcp.has("tcpKeepalive") else None
     _check_tcp(tcp)
     _check_http(http)
     for inner in (tcp, http, fields):
         inner.close()
-    return Pool(connect, idle)
+    return Pool(connect, idle, keepalive)
 
 
 def _check_tcp(tcp: Fields) -> None:
     tcp.integer("maxConnections", 0, 0, _INT32)
     tcp.duration("maxConnectionDuration", None, LEAST_DURATION)
     tcp.duration("idleTimeout")
-    tcp.read("tcpKeepalive", _check_keepalive)
-    tcp.later("maxConnections", "maxConnectionDuration", "idleTimeout", "tcpKeepalive")
+    tcp.later("maxConnections", "maxConnectionDuration", "idleTimeout")
 
 
-def _check_keepalive(fields: Fields) -> None:
-    fields.integer("probes")
-    fields.duration("time", None, LEAST_DURATION)
-    fields.duration("interval", None, LEAST_DURATION)
+def _keepalive(fields: Fields) -> Keepalive:
+    found = Keepalive(
+        _bounded(fields, "probes", fields.integer("probes"), _MOST_PROBES),
+        _bounded(fields, "time", _seconds(fields, "time"), _LONGEST_PROBE_TIME),
+        _bounded(fields, "interval", _seconds(fields, "interval"), _LONGEST_PROBE_TIME),
+    )
+    fields.close()
+    return found
+
+
+_MOST_PROBES, _LONGEST_PROBE_TIME = 127, 32767  # Linux: MAX_TCP_KEEPCNT, MAX_TCP_KEEPIDLE
+
+
+def _seconds(fields: Fields, name: str) -> int:
+    return ceil(fields.duration(name, None, LEAST_DURATION) or 0)
+
+
+def _bounded(fields: Fields, name: str, value: int, most: int) -> int:
+    if value <= most:
+        return value
+    fields.warn(name, f"{value} is more than the system can do: {most}", f"at most {most}")
+    return most
 
 
 _HTTP_LIMITS = (

@@ -353,7 +353,7 @@ def test_the_log_has_the_name() -> None:
     client.receive(real_hello("a.example"))
     path.dialled()
     client.lose()
-    assert path.lines == ["a.example outbound|443||named"]
+    assert path.lines == ["a.example outbound|443||named\n"]
 
 
 @pytest.mark.parametrize("data", [b"\x00\x01", b"\x16\x03\x01\x00\x05hello"])

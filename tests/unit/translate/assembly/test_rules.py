@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from meshproxy.model.cluster import Balance, Cluster, ClusterKind
-from tests.unit.translate.support import snapshot_of
+from meshproxy.model.cluster import Balance, Cluster, ClusterKind, Keepalive
+from tests.unit.translate.support import ME, snapshot_of, translated
 
 SERVICE = """
 apiVersion: v1
@@ -116,6 +116,94 @@ def test_ports_and_subsets_replace_whole_groups() -> None:
         5.0,
         3600.0,
     )
+
+
+def test_a_port_of_a_subset_inherits_nothing() -> None:
+    found = cluster(
+        rule(
+            f"host: {HOST}, trafficPolicy: {{loadBalancer: {{simple: RANDOM}}, "
+            "connectionPool: {tcp: {connectTimeout: 1s}}}, "
+            "subsets: [{name: v1, trafficPolicy: {connectionPool: {tcp: {connectTimeout: 5s}}, "
+            "portLevelSettings: [{port: {number: 80}, loadBalancer: {simple: ROUND_ROBIN}}]}}]"
+        ),
+        subset="v1",
+    )
+    assert (found.balance, found.connect_timeout) == (Balance.ROUND_ROBIN, 10.0)
+
+
+def test_keep_alive_probes() -> None:
+    pool = "connectionPool: {tcp: {tcpKeepalive: {probes: 3, time: 7200s, interval: 1500ms}}}"
+    found = cluster(rule(f"host: {HOST}, trafficPolicy: {{{pool}}}"))
+    assert found.keepalive == Keepalive(3, 7200, 2)
+    empty = "connectionPool: {tcp: {tcpKeepalive: {}}}"
+    assert cluster(rule(f"host: {HOST}, trafficPolicy: {{{empty}}}")).keepalive == Keepalive()
+    assert cluster().keepalive is None
+
+
+ROOT = "istio-system"
+
+
+def of_a_caller_in(namespace: str, *texts: str) -> Balance:
+    me = ME.replace("namespace: default", f"namespace: {namespace}")
+    found = translated(me, SERVICE, *texts, me=f"{namespace}/me")
+    assert found.snapshot is not None, [str(each) for each in found.errors]
+    return found.snapshot.clusters[f"outbound|80||{HOST}"].balance
+
+
+def test_callers_in_the_root_namespace_follow_the_services_rule() -> None:
+    """What stands in the root namespace is meant for all, unless it is nobody else's."""
+    for_all = rule(f"host: '*.local', {balance('RANDOM')}", ROOT, "all")
+    of_service = rule(f"host: {HOST}, {balance('ROUND_ROBIN')}")
+    own = rule(f"host: {HOST}, exportTo: ['.'], {balance('PASSTHROUGH')}", ROOT, "own")
+    assert of_a_caller_in(ROOT, for_all) is Balance.RANDOM
+    assert of_a_caller_in(ROOT, for_all, of_service) is Balance.ROUND_ROBIN
+    assert of_a_caller_in(ROOT, for_all, of_service, own) is Balance.PASSTHROUGH
+    assert of_a_caller_in("default", for_all, of_service, own) is Balance.ROUND_ROBIN
+
+
+@pytest.mark.parametrize(
+    ("export_to", "expected"),
+    [
+        ("", Balance.RANDOM),
+        ("exportTo: ['*'], ", Balance.RANDOM),
+        ("exportTo: [default], ", Balance.RANDOM),
+        ("exportTo: [default, other], ", Balance.RANDOM),
+        ("exportTo: [other], ", Balance.LEAST_REQUEST),
+        ("exportTo: ['.'], ", Balance.LEAST_REQUEST),
+    ],
+)
+def test_who_sees_a_rule(export_to: str, expected: Balance) -> None:
+    text = rule(f"host: {HOST}, {export_to}{balance('RANDOM')}")
+    assert of_a_caller_in("default", text) is expected
+
+
+def test_the_meshs_export_holds_where_a_rule_says_nothing() -> None:
+    mesh = "kind: MeshConfig\ndefaultDestinationRuleExportTo: ['.']\n"
+    text = rule(f"host: {HOST}, {balance('RANDOM')}")
+    assert of_a_caller_in("default", text, mesh) is Balance.LEAST_REQUEST
+    assert of_a_caller_in("shop", text, mesh) is Balance.RANDOM
+
+
+def test_a_rule_that_selects_its_callers_stands_alone_but_later_ones_add_to_it() -> None:
+    """Istio `mergeDestinationRule`, where the older rule takes what it lacks from the newer."""
+    mine = "workloadSelector: {matchLabels: {app: me}}"
+    selecting = rule(f"host: {HOST}, {mine}, subsets: [{{name: v1}}]", "default", "a")
+    general = rule(f"host: {HOST}, subsets: [{{name: v2}}], {balance('RANDOM')}", "default", "b")
+    assert cluster(selecting, general, subset="v1").balance is Balance.RANDOM
+    assert cluster(selecting, general, subset="v2").balance is Balance.RANDOM
+    late = selecting.replace("name: a,", "name: c,")
+    made = snapshot_of(SERVICE, general, late).clusters
+    assert f"outbound|80|v2|{HOST}" not in made
+    assert made[f"outbound|80|v1|{HOST}"].balance is Balance.LEAST_REQUEST
+    other = late.replace("app: me", "app: you")
+    assert cluster(general, other, subset="v2").balance is Balance.RANDOM
+
+
+def test_a_rule_for_other_callers_hides_those_of_further_namespaces() -> None:
+    others = "workloadSelector: {matchLabels: {app: you}}"
+    near = rule(f"host: {HOST}, {others}, {balance('RANDOM')}", "default")
+    far = rule(f"host: {HOST}, {balance('ROUND_ROBIN')}")
+    assert cluster(near, far).balance is Balance.LEAST_REQUEST
 
 
 def test_subsets_by_labels() -> None:
