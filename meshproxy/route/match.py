@@ -10,7 +10,6 @@ from meshproxy.wire.heads import HTTP2, RequestHead
 
 Predicate = Callable[[RequestHead], bool]
 Test = Callable[[bytes], bool]
-Getter = Callable[[RequestHead], bytes | None]
 
 
 def path_only(target: bytes) -> bytes:
@@ -32,7 +31,7 @@ def scheme_of(head: RequestHead) -> bytes:
 
 
 _SCHEMES = (b"http", b"https")
-_PSEUDO: dict[str, Getter] = {
+_PSEUDO: dict[str, Callable[[RequestHead], bytes]] = {
     ":method": lambda head: head.method,
     ":path": lambda head: head.path,
     ":authority": lambda head: head.authority,
@@ -41,13 +40,22 @@ _PSEUDO: dict[str, Getter] = {
 }
 
 
-def header_getter(name: str) -> Getter:
-    """What finds a header's value; repeated ones are one with commas."""
+def header_values(head: RequestHead, name: str) -> list[bytes]:
+    """The values of a header or pseudo-header, each as it came.
+
+    A repeated header matches where one of its values does, as Envoy 1.40 has it; older ones took
+    all of them as one text with commas.
+    """
     pseudo = _PSEUDO.get(name)
     if pseudo is not None:
-        return pseudo
+        return [pseudo(head)]
     key = name.encode()
-    return lambda head: head.fields.get(key)
+    joined = head.fields.get(key)
+    if joined is None:
+        return []
+    if b"," not in joined:
+        return [joined]
+    return [value for found, value in head.headers if found.lower() == key] or [joined]
 
 
 def compile_test(match: StringMatch) -> Test:
@@ -142,19 +150,22 @@ def _on_path(match: StringMatch) -> Predicate:
 
 
 def _on_header(wanted: HeaderMatch) -> Predicate:
-    get = header_getter(wanted.name)
+    name = wanted.name
     test = compile_test(wanted.match)
     if wanted.invert:
         if wanted.match.kind is MatchKind.PRESENT:
-            return lambda head: get(head) is None
-        return lambda head: not test(get(head) or b"")
-    if wanted.name in _PSEUDO:
-        return lambda head: (value := get(head)) is not None and test(value)
-    name = wanted.name.encode()
+            return lambda head: not header_values(head, name)
+        return lambda head: not any(test(value) for value in header_values(head, name) or (b"",))
+    if name in _PSEUDO:
+        get = _PSEUDO[name]
+        return lambda head: test(get(head))
+    key = name.encode()
 
     def check(head: RequestHead) -> bool:
-        value = head.fields.get(name)  # as the getter does, without the call
-        return value is not None and test(value)
+        value = head.fields.get(key)
+        if value is None or b"," not in value:
+            return value is not None and test(value)
+        return any(test(value) for value in header_values(head, name))
 
     return check
 
@@ -176,17 +187,20 @@ def reference_match(match: RouteMatch, head: RequestHead) -> bool:
     def asks(field: StringMatch | None, text: bytes) -> bool:
         return field is None or reference_test(field, text)
 
-    def holds(wanted: HeaderMatch, value: bytes | None) -> bool:
-        if value is None and wanted.invert and wanted.match.kind is not MatchKind.PRESENT:
-            value = b""
-        return (value is not None and reference_test(wanted.match, value)) != wanted.invert
+    def holds(wanted: HeaderMatch, values: list[bytes]) -> bool:
+        if not values and wanted.invert and wanted.match.kind is not MatchKind.PRESENT:
+            values = [b""]
+        return any(reference_test(wanted.match, value) for value in values) != wanted.invert
 
-    query = query_fields(head.path)
+    def query_values(name: str) -> list[bytes]:
+        value = query_fields(head.path).get(name.encode())
+        return [] if value is None else [value]
+
     return (
         asks(match.path, path_only(head.path))
         and asks(match.method, head.method)
         and asks(match.authority, head.authority)
         and asks(match.scheme, scheme_of(head))
-        and all(holds(wanted, header_getter(wanted.name)(head)) for wanted in match.headers)
-        and all(holds(wanted, query.get(wanted.name.encode())) for wanted in match.query)
+        and all(holds(wanted, header_values(head, wanted.name)) for wanted in match.headers)
+        and all(holds(wanted, query_values(wanted.name)) for wanted in match.query)
     )

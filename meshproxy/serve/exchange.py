@@ -20,7 +20,7 @@ from meshproxy.cluster.endpoints import EndpointState
 from meshproxy.plan.plan import ChainPlan, ClusterPlan, Destination, RoutePlan
 from meshproxy.record import Record
 from meshproxy.route.rewrite import HeaderEdit
-from meshproxy.serve.headers import answer_headers, request_headers
+from meshproxy.serve.headers import answer_headers, request_headers, with_authority
 from meshproxy.serve.local import grpc_answer, local_answer, route_answer
 from meshproxy.serve.serving import Serving
 from meshproxy.serve.stream import DownstreamStream
@@ -138,9 +138,8 @@ class Exchange:
             headers.append((b"x-envoy-original-path", head.path))
             head.path = route.rewrite_path(head.path)
         if destination.authority:
+            headers = with_authority(headers, head.authority, destination.authority)
             head.authority = destination.authority
-            headers = [pair for pair in headers if pair[0].lower() != b"host"]
-            headers.insert(0, (b"host", destination.authority))
         if destination.edit_request is not None:
             headers = destination.edit_request(headers)
         self._headers = headers

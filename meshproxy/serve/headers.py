@@ -78,6 +78,15 @@ def request_headers(head: RequestHead, outbound: bool, request_id: Callable[[], 
     return headers
 
 
+_AUTHORITY = frozenset({b"host", b"x-envoy-original-host"})
+
+
+def with_authority(headers: Headers, old: bytes, new: bytes) -> Headers:
+    """The fields with another Host, and with the one that it was."""
+    kept = without(headers, _AUTHORITY)
+    return [(b"host", new), *kept, (b"x-envoy-original-host", old)]
+
+
 def _ended_here(head: RequestHead, outbound: bool) -> set[bytes]:
     fields = head.fields
     gone = {*HOP_BY_HOP, b"x-envoy-decorator-operation"}

@@ -7,11 +7,13 @@ from urllib.parse import quote
 from meshproxy.plan.plan import RoutePlan
 from meshproxy.wire.heads import RequestHead, ResponseHead, index
 
-_TEXT = (b"content-type", b"text/plain; charset=utf-8")
+_TEXT = (b"content-type", b"text/plain")
 
 
 def local_answer(status: int, body: bytes) -> tuple[ResponseHead, bytes]:
-    """A plain-text answer with its body."""
+    """A plain-text answer with its body, where its status may have one (RFC 9110 section 6.4.1)."""
+    if status in (204, 304):
+        return _head(status, [], 0), b""
     headers = [(b"content-length", b"%d" % len(body))]
     if body:
         headers.append(_TEXT)

@@ -77,9 +77,13 @@ def test_headers_that_must_not_be(match: StringMatch, value: str | None, expecte
     assert holds(header("x-user", match, invert=True), head) is expected
 
 
-def test_repeated_headers_are_one() -> None:
+def test_of_repeated_headers_one_has_to_match() -> None:
     head = a_head("/", ("X-A", "1"), ("x-a", "2"))
-    assert holds(header("x-a", StringMatch(EXACT, "1,2")), head)
+    assert holds(header("x-a", StringMatch(EXACT, "2")), head)
+    assert not holds(header("x-a", StringMatch(EXACT, "1,2")), head)
+    assert not holds(header("x-a", StringMatch(EXACT, "2"), invert=True), head)
+    assert holds(header("x-a", StringMatch(EXACT, "3"), invert=True), head)
+    assert holds(header("x-a", StringMatch(EXACT, "1,2")), a_head("/", ("x-a", "1,2")))
 
 
 @pytest.mark.parametrize(
