@@ -104,6 +104,10 @@ spec:
     mirror: {host: reviews}
     mirrorPercentage: {value: 5}
     corsPolicy: {allowOrigins: [{exact: https://a}], allowMethods: [GET], maxAge: 10s}
+  - {match: [{uri: {prefix: /team}}], delegate: {name: team, namespace: default}}
+  - match: [{uri: {prefix: /regex}}]
+    rewrite: {uriRegexRewrite: {match: "^/regex/(.*)", rewrite: '/\\1'}}
+    route: [{destination: {host: reviews}}]
   - match: [{uri: {exact: /old}}]
     redirect: {uri: /new, redirectCode: 302, derivePort: FROM_REQUEST_PORT}
   - match: [{uri: {regex: "/teapot.*"}}]
@@ -112,6 +116,17 @@ spec:
   tcp:
   - match: [{port: 5432, destinationSubnets: [10.0.0.0/8]}]
     route: [{destination: {host: reviews, port: {number: 5432}}, weight: 100}]
+  tls:
+  - match: [{sniHosts: [bookinfo.org, "*.example.com"], port: 443, sourceLabels: {app: me}}]
+    route: [{destination: {host: reviews, port: {number: 5432}}, weight: 1}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: team, namespace: default}
+spec:
+  http:
+  - match: [{uri: {prefix: /team/a}, headers: {x-a: {exact: b}}}]
+    route: [{destination: {host: reviews}}]
 ---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
