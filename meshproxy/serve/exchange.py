@@ -20,7 +20,7 @@ from meshproxy.cluster.endpoints import EndpointState
 from meshproxy.plan.plan import ChainPlan, ClusterPlan, Destination, RoutePlan
 from meshproxy.record import Record
 from meshproxy.route.rewrite import HeaderEdit
-from meshproxy.serve.headers import answer_headers, request_headers, with_authority
+from meshproxy.serve.headers import answer_headers, request_headers, rewrite
 from meshproxy.serve.local import grpc_answer, local_answer, route_answer
 from meshproxy.serve.serving import Serving
 from meshproxy.serve.stream import DownstreamStream
@@ -134,12 +134,8 @@ class Exchange:
         headers = request_headers(head, not self._inbound, self._serving.request_id)
         if route.timeout:
             headers.append((b"x-envoy-expected-rq-timeout-ms", b"%d" % (route.timeout * 1000)))
-        if route.rewrite_path is not None:
-            headers.append((b"x-envoy-original-path", head.path))
-            head.path = route.rewrite_path(head.path)
-        if destination.authority:
-            headers = with_authority(headers, head.authority, destination.authority)
-            head.authority = destination.authority
+        if route.rewrite_path is not None or destination.authority:
+            headers = rewrite(head, headers, route.rewrite_path, destination.authority)
         if destination.edit_request is not None:
             headers = destination.edit_request(headers)
         self._headers = headers

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable
 
+from meshproxy.route.rewrite import PathRewrite
 from meshproxy.wire.framing import tokens
 from meshproxy.wire.heads import Headers, RequestHead, ResponseHead, without
 
@@ -78,13 +79,27 @@ def request_headers(head: RequestHead, outbound: bool, request_id: Callable[[], 
     return headers
 
 
-_AUTHORITY = frozenset({b"host", b"x-envoy-original-host"})
+_ORIGINAL_PATH = b"x-envoy-original-path"
+_HOSTS = frozenset({b"host", b"x-envoy-original-host"})
 
 
-def with_authority(headers: Headers, old: bytes, new: bytes) -> Headers:
-    """The fields with another Host, and with the one that it was."""
-    kept = without(headers, _AUTHORITY)
-    return [(b"host", new), *kept, (b"x-envoy-original-host", old)]
+def rewrite(
+    head: RequestHead, headers: Headers, path: PathRewrite | None, authority: bytes
+) -> Headers:
+    """Give the request another path and another Host ("" for its own).
+
+    The fields tell the upstream what they were, whatever the caller says that they were.
+    """
+    if path is not None:
+        if _ORIGINAL_PATH in head.fields:
+            headers = without(headers, {_ORIGINAL_PATH})
+        headers.append((_ORIGINAL_PATH, head.path))
+        head.path = path(head.path)
+    if authority:
+        kept = without(headers, _HOSTS)
+        headers = [(b"host", authority), *kept, (b"x-envoy-original-host", head.authority)]
+        head.authority = authority
+    return headers
 
 
 def _ended_here(head: RequestHead, outbound: bool) -> set[bytes]:

@@ -299,6 +299,7 @@ cross_origin = st.fixed_dictionaries(
     headers=fields,
     more=cross_origin,
     forwarded=st.sampled_from(["", "", "https"]),
+    forged=st.sampled_from(["", "", "", "x-envoy-original-path", "x-envoy-original-host"]),
 )
 def test_the_same_as_envoy(
     both: Both,
@@ -310,11 +311,14 @@ def test_the_same_as_envoy(
     headers: list[tuple[str, str]],
     more: dict[str, str],
     forwarded: str,
+    forged: str,
 ) -> None:
     target = f"{path}?{query}" if query else path
     pairs = [*headers, *more.items()]
     if method != "GET":
         pairs.append(("Content-Length", "0"))  # else Envoy adds it
+    if forged:
+        pairs.append((forged, "/forged"))
     if forwarded:
         pairs.append(("X-Forwarded-Proto", forwarded))
     seen = [_told(peer.ask(target, method, host + port, pairs)) for peer in (both.own, both.envoy)]
