@@ -38,6 +38,7 @@ _SHOWN = (
     "service",
     "connect_timeout",
     "idle_timeout",
+    "keepalive",
     "source_v4",
     "source_v6",
 )
@@ -59,6 +60,19 @@ def cluster_json(cluster: Cluster) -> Json:
         body["eds_cluster_config"] = {"eds_config": ADS, "service_name": cluster.name}
     elif kind != "ORIGINAL_DST":
         body["load_assignment"] = assignment(cluster)
+    if cluster.keepalive is not None:
+        probes = cluster.keepalive
+        body["upstream_connection_options"] = {
+            "tcp_keepalive": {
+                name: value
+                for name, value in (
+                    ("keepalive_probes", probes.probes),
+                    ("keepalive_time", probes.idle),
+                    ("keepalive_interval", probes.interval),
+                )
+                if value
+            }
+        }
     if cluster.source_v4:
         body["upstream_bind_config"] = _bind(cluster)
     return typed(CLUSTER, without_empty(body))

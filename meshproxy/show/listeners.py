@@ -6,6 +6,8 @@ out to be HTTP, one for the rest.
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
 from meshproxy.model.listener import Application, Direction, FilterChain, Listener
 from meshproxy.model.route import TcpRoute
 from meshproxy.model.snapshot import Snapshot
@@ -26,7 +28,7 @@ _EXTENSIONS = "extensions.filters."
 HTTP_FILTER = "envoy.filters.network.http_connection_manager"
 TCP_FILTER = "envoy.filters.network.tcp_proxy"
 HTTP_PROTOCOLS = ["http/1.1", "h2c"]
-_SHOWN = ("name", "application", "port", "ips", "route_config", "tcp")
+_SHOWN = ("name", "application", "port", "ips", "route_config", "tcp", "rules")
 
 
 def listener_json(listener: Listener, snapshot: Snapshot) -> Json:
@@ -72,9 +74,29 @@ def _listener_filters(listener: Listener) -> list[Json]:
 
 
 def _chains(chain: FilterChain, listener: Listener, logs: list[Json]) -> list[Json]:
-    """One chain of the model as one or two of Envoy's."""
+    """One chain of the model as those of Envoy's: its rules', HTTP's, and the rest's."""
+    rules = [_rule(chain, rule, logs) for rule in chain.rules]
+    return rules + _own_chains(chain, listener, logs)
+
+
+def _rule(chain: FilterChain, rule: TcpRoute, logs: list[Json]) -> Json:
+    match = _match(chain)
+    if rule.subnets:
+        match["prefix_ranges"] = [_range(subnet) for subnet in rule.subnets]
+    if rule.sni:
+        match["server_names"] = list(rule.sni)
+    more = metadata(rule.origin, rule, ("clusters", "subnets", "sni"))
+    return _chain(chain.name, match, _tcp_filter(rule, logs), more)
+
+
+def _range(subnet: str) -> Json:
+    network = ip_network(subnet, strict=False)
+    return {"address_prefix": str(network.network_address), "prefix_len": network.prefixlen}
+
+
+def _own_chains(chain: FilterChain, listener: Listener, logs: list[Json]) -> list[Json]:
     http = _http_filter(chain, listener, logs)
-    tcp = _tcp_filter(chain, logs)
+    tcp = None if chain.tcp is None else _tcp_filter(chain.tcp, logs)
     shown: tuple[str, ...] = _SHOWN
     if chain.application is Application.HTTP and chain.route_config:
         shown = tuple(name for name in _SHOWN if name != "tcp")  # it takes what is not HTTP
@@ -123,10 +145,8 @@ def _http_filter(chain: FilterChain, listener: Listener, logs: list[Json]) -> Js
     return {"name": HTTP_FILTER, "typed_config": typed(name, config)}
 
 
-def _tcp_filter(chain: FilterChain, logs: list[Json]) -> Json | None:
-    if chain.tcp is None:
-        return None
-    config: Json = {"stat_prefix": chain.tcp.clusters[0].cluster, **_tcp_target(chain.tcp)}
+def _tcp_filter(route: TcpRoute, logs: list[Json]) -> Json:
+    config: Json = {"stat_prefix": route.clusters[0].cluster, **_tcp_target(route)}
     if logs:
         config["access_log"] = logs
     name = _EXTENSIONS + "network.tcp_proxy.v3.TcpProxy"

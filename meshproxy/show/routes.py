@@ -21,6 +21,7 @@ from meshproxy.model.snapshot import Snapshot
 from meshproxy.show.shape import Json, duration, metadata, others, typed, without_empty
 
 ROUTES = "config.route.v3.RouteConfiguration"
+CORS = "extensions.filters.http.cors.v3.CorsPolicy"
 PASSTHROUGH = "PassthroughCluster"
 _STATUS = {
     301: "MOVED_PERMANENTLY",
@@ -105,9 +106,26 @@ def route_json(route: Route) -> Json:
             **action,
             **_headers(route.request_headers, "request"),
             **_headers(route.response_headers, "response"),
+            "typed_per_filter_config": _filters(route),
             "metadata": found,
         }
     )
+
+
+def _filters(route: Route) -> Json:
+    cors = route.action.cors if isinstance(route.action, Forward) else None
+    if cors is None:
+        return {}
+    found = {
+        "allow_origin_string_match": [_string(origin) for origin in cors.origins],
+        "allow_methods": cors.methods,
+        "allow_headers": cors.headers,
+        "expose_headers": cors.expose,
+        "max_age": cors.max_age,
+        "allow_credentials": cors.credentials or None,
+    }
+    shown = {**without_empty(found), "forward_not_matching_preflights": cors.forward_unmatched}
+    return {"envoy.filters.http.cors": typed(CORS, shown)}
 
 
 def _match(match: RouteMatch) -> tuple[Json, Json]:
@@ -144,12 +162,20 @@ def _path(path: StringMatch | None) -> Json:
 
 def _header(match: HeaderMatch) -> Json:
     found = _pair(match.name, match.match)
-    return {**found, "invert_match": True} if match.invert else found
+    if not match.invert:
+        return found
+    if match.match.kind is MatchKind.PRESENT:
+        return {**found, "invert_match": True}
+    return {**found, "invert_match": True, "treat_missing_header_as_empty": True}
 
 
 def _pair(name: str, match: StringMatch) -> Json:
     if match.kind is MatchKind.PRESENT:
         return {"name": name, "present_match": True}
+    return {"name": name, "string_match": _string(match)}
+
+
+def _string(match: StringMatch) -> Json:
     value: Json = (
         {"safe_regex": {"regex": match.value}}
         if match.kind is MatchKind.REGEX
@@ -157,7 +183,7 @@ def _pair(name: str, match: StringMatch) -> Json:
     )
     if match.ignore_case:
         value["ignore_case"] = True
-    return {"name": name, "string_match": value}
+    return value
 
 
 def _action(route: Route) -> tuple[Json, Json]:
@@ -167,7 +193,7 @@ def _action(route: Route) -> tuple[Json, Json]:
         return {"route": _forward(route.match, action)}, _more_of(action)
     if isinstance(action, Redirect):
         return {"redirect": _redirect(action)}, others(
-            action, "uri", "authority", "scheme", "port", "status"
+            action, "uri", "authority", "scheme", "port", "status", "prefix"
         )
     assert isinstance(action, DirectResponse)
     body = action.body.decode("utf-8", "replace")
@@ -179,15 +205,16 @@ def _action(route: Route) -> tuple[Json, Json]:
 
 
 def _more_of(action: Forward) -> Json:
-    more = others(action, "clusters", "rewrite", "timeout")
+    more = others(action, "clusters", "rewrite", "timeout", "cors")
     if action.rewrite is not None:
-        more["rewrite"] = others(action.rewrite, "uri", "authority")
+        more["rewrite"] = others(action.rewrite, "uri", "authority", "regex")
     arms = [
-        {"name": arm.cluster, **own}
-        for arm in action.clusters
-        if (own := others(arm, "cluster", "weight", "request_headers", "response_headers"))
+        {"name": arm.cluster, **own} for arm in action.clusters if (own := others(arm, *_OF_ARMS))
     ]
     return without_empty({**more, "clusters": arms})
+
+
+_OF_ARMS = ("cluster", "weight", "request_headers", "response_headers", "authority")
 
 
 def _forward(match: RouteMatch, action: Forward) -> Json:
@@ -204,7 +231,11 @@ def _forward(match: RouteMatch, action: Forward) -> Json:
 
 def _rewrite(path: StringMatch | None, rewrite: Rewrite) -> Json:
     found: Json = {}
-    if rewrite.uri is not None and path is not None and path.kind is MatchKind.REGEX:
+    if rewrite.regex is not None:
+        pattern = {"regex": rewrite.regex.pattern}
+        substitution = rewrite.regex.substitution
+        found["regex_rewrite"] = {"pattern": pattern, "substitution": substitution}
+    elif rewrite.uri is not None and path is not None and path.kind is MatchKind.REGEX:
         # Ours replaces the whole path, and a regular expression matches all of it.
         pattern = {"regex": path.value}
         found["regex_rewrite"] = {"pattern": pattern, "substitution": rewrite.uri}
@@ -220,6 +251,7 @@ def _arm(arm: WeightedCluster) -> Json:
         {
             "name": arm.cluster,
             "weight": arm.weight,
+            "host_rewrite_literal": arm.authority,
             **_headers(arm.request_headers, "request"),
             **_headers(arm.response_headers, "response"),
         }
@@ -230,6 +262,7 @@ def _redirect(action: Redirect) -> Json:
     return without_empty(
         {
             "path_redirect": action.uri,
+            "prefix_rewrite": action.prefix,
             "host_redirect": action.authority,
             "scheme_redirect": action.scheme,
             "port_redirect": action.port,

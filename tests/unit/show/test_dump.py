@@ -116,7 +116,7 @@ def test_a_dump_in_camel_case_is_read_too(kind: tables.Table) -> None:
         (tables.LISTENERS, {"port": 9080}, 2),
         (tables.LISTENERS, {"direction": "inbound", "address": "10.0.0.1"}, 1),
         (tables.ROUTES, {"name": "7070"}, 2),
-        (tables.ROUTES, {"fqdn": "bookinfo"}, 8),
+        (tables.ROUTES, {"fqdn": "bookinfo"}, 12),
         (tables.ENDPOINTS, {"address": "10.1.0.1", "port": 5432}, 2),
         (tables.ENDPOINTS, {"cluster": REVIEWS}, 1),
         (tables.ENDPOINTS, {"status": "unhealthy"}, 0),
