@@ -72,6 +72,29 @@ def test_canary() -> None:
         assert "v1" in {checkout.version(x_canary="never") for _ in range(50)}
 
 
+def test_vm() -> None:
+    """The VM is where its WorkloadEntry says; only address and port are this machine's."""
+    text = (examples() / "vm" / "vm.yaml").read_text(encoding="utf-8")
+    documents = {each["kind"]: each for each in yaml.safe_load_all(text)}
+    port = free_port()
+    documents["Service"]["spec"]["ports"][0]["port"] = port
+    with App("vm") as machine, App("pods") as pods:
+        documents["WorkloadEntry"]["spec"].update(address="127.0.0.1", ports={"http": machine.port})
+        added = [
+            me(),
+            workload("pod", "billing", {"http": pods.port}, "pods"),
+            plain([(port, "HTTP")]),
+        ]
+        with Sidecar(config(*documents.values(), *added)) as proxy, Peer.connect(port) as client:
+            billing = Example(client, "billing")
+            assert {billing.version("/invoices/7") for _ in range(50)} == {"vm"}
+            count = 500
+            seen = Counter(billing.version("/") for _ in range(count))
+            assert _near(seen["pods"], count, 0.2)
+            assert seen["vm"] == count - seen["pods"]
+            assert "warning" not in proxy.log.lower()
+
+
 @pytest.fixture(scope="module")
 def reviews() -> Iterator[Example]:
     with run("header-routing", "v1", "v2") as example:
