@@ -1,5 +1,5 @@
 # Each target does its own set-up: `make demo` and `make test` work in a fresh clone.
-.PHONY: help venv demo test test-long test-compiled image-test lint format bench bench-quick lock clean
+.PHONY: help venv demo test test-long test-compiled image-test lint format bench bench-quick bench-size lock clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,11 @@ bench-quick: ## the same in a minute, for before and after a change
 	@scripts/setup.sh system wrk nginx
 	@venv=$$(scripts/setup.sh venv dev) && cd "$$(scripts/setup.sh compiled)" && \
 	exec "$$venv/bin/python" -m benchmarks.http1 --quick $(BENCH_ARGS)
+
+bench-size: ## what a mesh of 1,000 services costs
+	@scripts/setup.sh system wrk nginx
+	@venv=$$(scripts/setup.sh venv dev) && cd "$$(scripts/setup.sh compiled)" && \
+	exec "$$venv/bin/python" -m benchmarks.size $(BENCH_ARGS)
 
 lock: ## write the lock files anew from pyproject.toml
 	@venv=$$(scripts/setup.sh venv dev) && scripts/lock.sh "$$venv"
