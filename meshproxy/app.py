@@ -44,6 +44,7 @@ def run_proxy(options: ProxyOptions) -> int:
     zygote = start_zygote(page_fd, _worker_options(options))
     # Only now: what reads YAML is not part of a worker.
     from meshproxy.runtime.configuration import Configuration
+    from meshproxy.runtime.names import Names
     from meshproxy.translate import Options
 
     bind = options.bind or (("0.0.0.0", "::") if host_has_ipv6() else ("0.0.0.0",))
@@ -71,6 +72,8 @@ def run_proxy(options: ProxyOptions) -> int:
     asyncio.set_event_loop(loop)
     crew = Crew(loop, zygote, Page(page_fd), lambda: None)
     supervisor = Supervisor(loop, crew, options.drain_duration)
+    names = Names(loop, crew.tell_names)
+    supervisor.follow_names = names.follow
     started = time.monotonic()  # noqa: TID251 (the boot has no clock to be handed)
     try:
         own = _own_sockets(options, bind)
@@ -94,6 +97,10 @@ def run_proxy(options: ProxyOptions) -> int:
             **{
                 f"meshproxy_worker_restarts_total:{reason}": count
                 for reason, count in crew.restarts.items()
+            },
+            **{
+                f"meshproxy_dns_lookups_total:{result}": count
+                for result, count in names.counts.items()
             },
             "meshproxy_ready": not supervisor.unready_reason(),
         }
@@ -124,6 +131,7 @@ def run_proxy(options: ProxyOptions) -> int:
         asking = loop.create_task(capture.run(), name="capture check")
         as_asked = await supervisor.run()
         asking.cancel()
+        await names.close()
         for server in servers.values():
             server.close()
         return as_asked

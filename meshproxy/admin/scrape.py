@@ -81,6 +81,11 @@ OWN: dict[str, tuple[str, str, str]] = {
     "meshproxy_config_age_seconds": ("gauge", "Seconds since the running configuration came.", ""),
     "meshproxy_workers": ("gauge", "Worker processes that carry traffic.", ""),
     "meshproxy_worker_restarts_total": ("counter", "Workers that were replaced.", "reason"),
+    "meshproxy_dns_lookups_total": (
+        "counter",
+        "Names that were looked up, by what became of it.",
+        "result",
+    ),
     "meshproxy_ready": ("gauge", "1 when the sidecar is ready.", ""),
 }
 """The sidecar's own metrics: kind, help, label name."""

@@ -60,3 +60,26 @@ def is_ip(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+_DNS_PORT = 53
+
+
+def split_servers(text: str) -> list[str]:
+    """Name servers as a list by commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def parse_server(text: str) -> ServerAddr | None:
+    """A name server, ``IP``, ``IP:PORT`` or ``[IPv6]:PORT``; None for anything else."""
+    if is_ip(text):
+        return ServerAddr(parse_ip(text), _DNS_PORT)
+    host, _, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        return None
+    if not is_ip(host) or not port.isascii() or not port.isdecimal() or len(port) > 5:
+        return None
+    number = int(port)
+    return ServerAddr(parse_ip(host), number) if 1 <= number <= 65535 else None

@@ -41,6 +41,7 @@ class Kind(Enum):
     BLOCKED = "blocked"
     DENIED = "denied"
     NO_ENDPOINT = "no-endpoint"
+    DNS_FAILURE = "dns-failure"
     UNSUPPORTED = "unsupported"
     OVERFLOW = "overflow"
     CONNECT_FAILURE = "connect-failure"
@@ -89,6 +90,9 @@ TABLE: dict[Kind, Meaning] = {
     ),
     Kind.DENIED: Meaning(403, 7, "-", "rbac_access_denied_matched_policy[none]", ""),
     Kind.NO_ENDPOINT: Meaning(503, 14, "UH", "no_healthy_upstream", "no healthy upstream"),
+    Kind.DNS_FAILURE: Meaning(
+        503, 14, "DF", "dns_resolution_failure", "the upstream's name could not be resolved"
+    ),
     Kind.UNSUPPORTED: Meaning(
         503, 14, "UF", "unsupported_configuration", "the configuration asks for what is not there"
     ),

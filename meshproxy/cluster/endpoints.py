@@ -28,6 +28,7 @@ class EndpointState:
         "ended",
         "failed",
         "idle_timeout",
+        "key",
         "named",
         "peer",
         "pool",
@@ -39,7 +40,8 @@ class EndpointState:
 
     def __init__(self, cluster: str, address: ServerAddr, max_idle: int) -> None:
         self.cluster = cluster
-        self.address = address
+        self.address = address  # where new connections go; may move if it is known by a name
+        self.key = (cluster, address, "")
         self.source = ""  # the client's address, where connections are made from it
         self.weight = 1
         self.peer = UNKNOWN_PEER
@@ -100,7 +102,10 @@ class Registry:
         """States for a plan's cluster: those that exist are kept, with the new facts."""
         states = []
         for endpoint in endpoints:
-            state = self.state(cluster, endpoint.address)
+            # An endpoint that keeps its name is the same one wherever it moves.
+            name = endpoint.name or endpoint.address.ip
+            state = self.state(cluster, ServerAddr(name, endpoint.address.port))
+            state.address = endpoint.address
             state.weight = max(1, endpoint.weight)
             state.peer = self.peer(endpoint.workload)
             state.idle_timeout = idle_timeout
@@ -116,6 +121,7 @@ class Registry:
         if state is None:
             state = self._states[key] = EndpointState(cluster, address, self.max_idle)
             state.source = source
+            state.key = key
         return state
 
     def peer(self, workload: Workload) -> Peer:
@@ -153,7 +159,7 @@ class Registry:
             s for s in self._states.values() if s.used_by <= 0 and not s.active and not s.pool.open
         ]
         for state in gone:
-            del self._states[state.cluster, state.address, state.source]
+            del self._states[state.key]
         return gone
 
     def __iter__(self) -> Iterator[EndpointState]:

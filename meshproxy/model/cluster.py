@@ -20,7 +20,10 @@ class Balance(Enum):
 
 
 class ClusterKind(Enum):
-    """``ORIGINAL_DST``: the endpoint is wherever the connection was going before its redirect.
+    """``STRICT_DNS``: names stand for all their addresses. ``LOGICAL_DNS``: for the first of them,
+    and connections to an earlier one are kept.
+
+    ``ORIGINAL_DST``: the endpoint is wherever the connection was going before its redirect.
 
     If such a cluster has endpoints (a headless service), the connection was going to one of them;
     where it was not, because it was never redirected or is routed here from elsewhere, one is
@@ -28,6 +31,8 @@ class ClusterKind(Enum):
     """
 
     STATIC = "static"
+    STRICT_DNS = "strict-dns"
+    LOGICAL_DNS = "logical-dns"
     ORIGINAL_DST = "original-dst"
     BLACK_HOLE = "black-hole"
 
@@ -42,11 +47,15 @@ class UpstreamHttp(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One address of a cluster. ``weight`` is at least 1."""
+    """One address of a cluster. ``weight`` is at least 1.
+
+    ``name``: a host whose addresses DNS knows; then ``address`` has only the port.
+    """
 
     address: ServerAddr
     weight: int = 1
     workload: Workload = UNKNOWN
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +103,8 @@ class Cluster:
     refusal: str = ""
     origin: Origin = field(default=BUILT_IN, compare=False)
     keepalive: Keepalive | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The hosts whose addresses DNS has to be asked for."""
+        return tuple(endpoint.name for endpoint in self.endpoints if endpoint.name)

@@ -30,6 +30,9 @@ class Settings:
     app_idle_timeout: float = 3.0  # towards the local app; Linkerd's figure, under common servers'
     tcp_idle_timeout: float = 3600.0  # Envoy: tcp_proxy idle_timeout
     connect_timeout: float = 10.0  # Istio: MeshConfig.connectTimeout
+    dns_refresh_rate: float = 60.0  # Istio: MeshConfig.dnsRefreshRate; for answers without a TTL
+    dns_servers: str = ""  # ADDRESS or ADDRESS:PORT, by commas; none: those of /etc/resolv.conf
+    max_dns_addresses: int = 256  # addresses of one name that are used
     detect_timeout: float = 0.1  # a silent client on an undeclared port gets its upstream dialled
     detect_limit: float = 5.0  # after that the bytes there are decide
     linger: float = 1.0  # Envoy: delayed_close_timeout

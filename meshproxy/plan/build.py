@@ -18,6 +18,7 @@ from meshproxy.model.route import VirtualHost
 from meshproxy.model.snapshot import Snapshot
 from meshproxy.model.telemetry import AccessLog
 from meshproxy.plan.hosts import compile_host, compile_tcp, direct_route, forward_route
+from meshproxy.plan.names import NameBook
 from meshproxy.plan.plan import (
     ChainPlan,
     ClusterPlan,
@@ -26,8 +27,10 @@ from meshproxy.plan.plan import (
     ListenerPlan,
     Plan,
     RoutePlan,
+    SubnetListenerPlan,
 )
 from meshproxy.plan.sinks import LogSink, Sink
+from meshproxy.plan.subnets import Subnet, compile_subnets
 from meshproxy.record import Peer
 from meshproxy.route.l4 import compile_l4
 from meshproxy.telemetry.access_log import compile_access_log
@@ -56,6 +59,7 @@ class Builder:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self.names = NameBook(context.registry, context.draw)
         self._slots: dict[str, ClusterSlot] = {}
         # Compiled pieces, each with the model object it came from: none is compiled twice.
         self._hosts: dict[str, tuple[VirtualHost, HostPlan]] = {}
@@ -123,13 +127,15 @@ class Builder:
             slot.plan = plan.clusters.get(name)
         for name, (_, cluster) in old.items():
             if plan.clusters.get(name) is not cluster:
-                self._context.registry.release(cluster.states)
+                self.names.close(cluster)
 
     def _cluster(self, cluster: Cluster) -> tuple[Cluster, ClusterPlan]:
         known = self._clusters.get(cluster.name)
         if known is not None and known[0] is cluster:
             return known
         self.slot(cluster.name)
+        if cluster.names:
+            return cluster, self.names.open(cluster)
         states = self._context.registry.adopt(cluster.name, cluster.endpoints, cluster.idle_timeout)
         pick = compile_balancer(cluster.balance, states, self._context.draw)
         return cluster, ClusterPlan(cluster, states, pick)
@@ -182,6 +188,9 @@ class _ChainMaker:
 
     def listener(self, model: Listener) -> ListenerPlan:
         listener = ListenerPlan(model.name, model.direction, model.captured)
+        subnets: list[tuple[Subnet, ChainPlan]] = []
+        if any("/" in ip for chain in model.chains for ip in chain.ips):
+            listener = SubnetListenerPlan(model.name, model.direction, model.captured)
         listener.settings = self._snapshot.settings
         for chain_model in model.chains:
             chain = self._chain(model, chain_model)
@@ -189,9 +198,14 @@ class _ChainMaker:
                 listener.default = chain
             elif chain_model.ips:
                 for ip in chain_model.ips:
-                    listener.by_address.setdefault((ip, chain_model.port), chain)
+                    if "/" in ip:
+                        subnets.append((Subnet(ip, chain_model.port), chain))
+                    else:
+                        listener.by_address.setdefault((ip, chain_model.port), chain)
             else:
                 listener.by_port.setdefault(chain_model.port, chain)
+        if isinstance(listener, SubnetListenerPlan):
+            listener.by_subnet = compile_subnets(subnets)
         return listener
 
     def _chain(self, listener: Listener, model: FilterChain) -> ChainPlan:

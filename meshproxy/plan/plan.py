@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from meshproxy.base.addr import Address
 from meshproxy.base.lookup import HostTable
@@ -17,6 +18,9 @@ from meshproxy.route.rewrite import HeaderEdit, PathRewrite
 from meshproxy.telemetry.metrics import TcpCell
 from meshproxy.wire.heads import RequestHead
 
+if TYPE_CHECKING:
+    from meshproxy.plan.names import ClusterNames
+
 
 class ClusterPlan:
     """A cluster ready for use: its endpoints' states and the function that picks one."""
@@ -30,6 +34,7 @@ class ClusterPlan:
         "kind",
         "model",
         "name",
+        "names",
         "pick",
         "refusal",
         "source_v4",
@@ -51,6 +56,7 @@ class ClusterPlan:
         self.refusal = model.refusal
         self.states = states
         self.pick = pick
+        self.names: ClusterNames | None = None  # where DNS decides on states and pick
 
     @property
     def dynamic(self) -> bool:
@@ -245,6 +251,22 @@ class ListenerPlan:
         """The chain for a connection that was going there."""
         return (
             self.by_address.get((destination.ip, destination.port))
+            or self.by_port.get(destination.port)
+            or self.default
+        )
+
+
+class SubnetListenerPlan(ListenerPlan):
+    """A listener with chains of whole subnets; single addresses are more exact than those."""
+
+    __slots__ = ("by_subnet",)
+
+    by_subnet: Callable[[Address], ChainPlan | None]
+
+    def chain(self, destination: Address) -> ChainPlan | None:
+        return (
+            self.by_address.get((destination.ip, destination.port))
+            or self.by_subnet(destination)
             or self.by_port.get(destination.port)
             or self.default
         )

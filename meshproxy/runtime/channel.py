@@ -33,6 +33,7 @@ class Kind(IntEnum):
     REOPEN = 8  # empty
     LOG_LEVEL = 9  # pickled (logger, level)
     HOSTS = 10  # empty
+    NAMES = 11  # pickled {host name: Answer or None}
     # From a worker.
     COMMITTED = 32  # pickled generation
     REJECTED = 33  # pickled (generation, reason)

@@ -9,9 +9,10 @@ import os
 import pickle
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from meshproxy.cluster.names import Answer
 from meshproxy.listen.acceptor import Capture
 from meshproxy.model.snapshot import Change, PartKey
 from meshproxy.runtime.channel import Channel, Kind
@@ -63,6 +64,7 @@ class Crew:
         self._retired: dict[str, Any] = {"http": {}, "tcp": {}, "plain": {}}
         self._parts: dict[PartKey, Any] = {}
         self._listeners: dict[str, tuple[Capture, tuple[int, ...]]] = {}
+        self._names: dict[str, Answer] = {}  # what DNS says
         self._generation = 0
         self._failures = 0
         self._ending = False
@@ -98,6 +100,8 @@ class Crew:
         theirs.close()
         for name in self._listeners:
             self._send_listener(member, name)
+        if self._names:
+            member.channel.send(Kind.NAMES, pickle.dumps(self._names))
         if self._generation:
             self._send_change(member, Change(self._parts, ()))
 
@@ -137,6 +141,15 @@ class Crew:
         for at in range(0, len(parts), _BATCH):
             member.channel.send(Kind.PARTS, pickle.dumps(parts[at : at + _BATCH]))
         member.channel.send(Kind.COMMIT, pickle.dumps(self._generation))
+
+    def tell_names(self, told: Mapping[str, Answer | None]) -> None:
+        """Give every worker what DNS says; None of a name that is not asked for any more."""
+        for name, answer in told.items():
+            if answer is None:
+                self._names.pop(name, None)
+            else:
+                self._names[name] = answer
+        self.broadcast(Kind.NAMES, dict(told))
 
     def broadcast(self, kind: Kind, value: object = None) -> None:
         body = b"" if value is None else pickle.dumps(value)

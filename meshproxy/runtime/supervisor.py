@@ -44,6 +44,7 @@ class Supervisor:
         self.failed_health = False  # asked for by /healthcheck/fail
         self.warnings: Callable[[], str] = str
         self.uncaptured_reason: Callable[[], str] = str
+        self.follow_names: Callable[[Snapshot], None] = lambda snapshot: None
         self._stop = asyncio.Event()
         self._signals = 0
 
@@ -75,6 +76,7 @@ class Supervisor:
         )
         for sock in old:
             sock.close()
+        self.follow_names(snapshot)
 
     def _open_new(self, snapshot: Snapshot) -> dict[str, list[socket.socket]]:
         """Sockets of listeners that are new or stand on another address than before."""

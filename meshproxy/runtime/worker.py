@@ -114,6 +114,8 @@ class Worker:
                 self._acceptor.add(name, capture, [socket.socket(fileno=fd) for fd in fds])
             case Kind.UNLISTEN:
                 self._acceptor.remove(pickle.loads(body))
+            case Kind.NAMES:
+                self._builder.names.take(pickle.loads(body))
             case Kind.STATS:
                 self._channel.send(Kind.COUNTS, marshal.dumps(self._counters.dump()))
             case Kind.HOSTS:

@@ -3,8 +3,7 @@
 An `Exchange` is the life of a request; its methods stand in the order in which they happen: route,
 choose, prepare, ask, answer, end, fail, finish. What has to wait returns, and the next method is
 called by whoever brings what was waited for: a connection that was dialled, an answer, a deadline.
-So a request that finds an open connection costs no task, no future and no queue. (The same as one
-coroutine, resumed by those callbacks, reads no better and was measured to cost 2 µs more in 22.)
+So a request that finds an open connection costs no task, no future and no queue.
 
 Heads pass through the exchange; of bodies it only sees pieces on their way from one connection's
 callback to the other's write. Back-pressure is pausing the reader of the other side.
@@ -145,7 +144,9 @@ class Exchange:
         record, head, cluster = self.record, self._head, self._cluster
         assert cluster is not None
         upstreams = self._serving.upstreams
-        endpoint = upstreams.endpoint(cluster, record.local, record.client)
+        endpoint = upstreams.endpoint(cluster, record.local, record.client, self)
+        if endpoint is None:
+            return  # `on_names` goes on
         self._endpoint = record.endpoint = endpoint
         record.upstream = endpoint.address
         if not self._inbound:
@@ -157,6 +158,15 @@ class Exchange:
             upstreams.dial(cluster, endpoint, head.version, self)
         else:
             self._send(stream)
+
+    def on_names(self) -> None:
+        """Ask once more: what the upstream's names mean is known by now."""
+        if self.over:
+            return
+        try:
+            self._ask()
+        except ProxyError as error:
+            self.fail(error)
 
     def on_stream(self, stream: UpstreamStream) -> bool:
         """A connection has been dialled for us. False: it is not wanted any more."""
@@ -218,7 +228,7 @@ class Exchange:
             self.record.grpc_status = grpc_status(answer, trailers)
         if answer is not None and answer.length != 0:
             self._downstream.send_end(trailers)
-        if self.uploaded or not self._is_tunnel():
+        if self.uploaded or answer is None or answer.length != TUNNEL:
             self._finish()
         else:
             self._downstream.flush()
@@ -274,11 +284,8 @@ class Exchange:
 
     def _start_deadline(self, seconds: float) -> None:
         # Istio's route timeout counts from the request's last byte, all attempts together.
-        self._timer = self._serving.timers.after(seconds, self._on_deadline)
-
-    def _on_deadline(self) -> None:
-        if not self.over:
-            self.fail(ProxyError(Kind.TIMEOUT))
+        after = self._serving.timers.after
+        self._timer = after(seconds, lambda: self.fail(ProxyError(Kind.TIMEOUT)))
 
     def _may_send_again(self, error: ProxyError) -> bool:
         """Whether the failed attempt is followed by another (the keep-alive race, nothing else).
@@ -308,10 +315,7 @@ class Exchange:
         endpoint.release(0)
         self._endpoint = self._stream = None
         self._serving.count("meshproxy_request_resends_total")
-        try:
-            self._ask()
-        except ProxyError as error:
-            self.fail(error)
+        self.on_names()
 
     def fail(self, error: ProxyError) -> None:
         """Answer for what could not be done, or cut the answer off if it has begun."""
@@ -384,10 +388,6 @@ class Exchange:
             self._endpoint.release(record.code, record.flags)
         downstream.flush()
         record.duration_ms = int((self._serving.now() - record.start) * 1000)
-        record.wire_in = downstream.wire_in
-        record.wire_out = downstream.wire_out
+        record.wire_in, record.wire_out = downstream.wire_in, downstream.wire_out
         self._chain.finish_http(record)
         downstream.done()
-
-    def _is_tunnel(self) -> bool:
-        return self._answer is not None and self._answer.length == TUNNEL

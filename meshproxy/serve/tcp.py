@@ -135,14 +135,15 @@ class TcpServer(asyncio.Protocol):
         if cluster is None:
             raise ProxyError(Kind.NO_CLUSTER, "the route's cluster does not exist", Side.US)
         record.cluster = cluster
-        endpoint = self._serving.upstreams.endpoint(cluster, record.local, record.client)
+        upstreams = self._serving.upstreams
+        endpoint = await upstreams.endpoint_in_time(cluster, record.local, record.client)
         self._endpoint = record.endpoint = endpoint
         record.upstream = endpoint.address
         if not self._chain.inbound:
             record.peer = endpoint.peer
         endpoint.active += 1
         endpoint.pool.open += 1
-        return await self._serving.upstreams.connect(
+        return await upstreams.connect(
             cluster, endpoint, lambda: TcpClient(endpoint, settings.buffer_bytes)
         )
 

@@ -72,3 +72,9 @@ def protocol_of(port: int, name: str, app_protocol: str = "", transport: str = "
     if found is None or found is Protocol.UDP:
         return Protocol.TCP if port in _NEVER_DETECTED else Protocol.UNDECLARED
     return found
+
+
+def declared_protocol(port: int, name: str) -> Protocol:
+    """The protocol that a field names; where it is empty, bytes are looked at if they may be."""
+    undeclared = Protocol.TCP if port in _NEVER_DETECTED else Protocol.UNDECLARED
+    return parse_protocol(name) or undeclared

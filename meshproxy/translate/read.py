@@ -21,6 +21,7 @@ from meshproxy.translate.kinds.peer_authentication import read_peer_authenticati
 from meshproxy.translate.kinds.pod import read_pod
 from meshproxy.translate.kinds.request_authentication import read_request_authentication
 from meshproxy.translate.kinds.service import read_service
+from meshproxy.translate.kinds.service_entry import read_service_entry
 from meshproxy.translate.kinds.settings import read_settings
 from meshproxy.translate.kinds.sidecar import read_sidecar
 from meshproxy.translate.kinds.telemetry import read_telemetry
@@ -62,6 +63,7 @@ KINDS: dict[tuple[str, str], Kind] = {
     ("", "Endpoints"): Kind(read_endpoints, ("v1",)),
     ("discovery.k8s.io", "EndpointSlice"): Kind(read_endpoint_slice, ("v1",)),
     ("networking.istio.io", "WorkloadEntry"): Kind(read_workload_entry, _NETWORKING),
+    ("networking.istio.io", "ServiceEntry"): Kind(read_service_entry, _NETWORKING),
     ("networking.istio.io", "VirtualService"): Kind(read_virtual_service, _NETWORKING),
     ("networking.istio.io", "DestinationRule"): Kind(read_destination_rule, _NETWORKING),
     ("networking.istio.io", "Sidecar"): Kind(read_sidecar, _NETWORKING),

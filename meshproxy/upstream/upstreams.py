@@ -22,6 +22,7 @@ from meshproxy.upstream.http1 import Http1Client
 from meshproxy.upstream.http2 import Http2Client
 from meshproxy.upstream.keepalive import keep_alive
 from meshproxy.upstream.stream import UpstreamStream
+from meshproxy.upstream.waiting import NamesPromise, wait_for_names
 from meshproxy.wire.codecs import MakeCodec, MakeReader
 from meshproxy.wire.h1 import Reader
 from meshproxy.wire.heads import HTTP2
@@ -43,6 +44,18 @@ class Waiter(Protocol):
         ...
 
     def on_dial_error(self, error: ProxyError) -> None: ...
+
+
+class Asker(Protocol):
+    """Who wants an endpoint, and may have to wait until its name is known."""
+
+    def on_names(self) -> None:
+        """Ask again."""
+        ...
+
+    def on_dial_error(self, error: ProxyError) -> None:
+        """Give up, for that reason."""
+        ...
 
 
 class Upstreams:
@@ -70,10 +83,13 @@ class Upstreams:
         self._waiting: dict[EndpointState, deque[Waiter]] = {}  # for an HTTP/2 connection
         timers.every(_SWEEP, self._sweep)
 
-    def endpoint(self, cluster: ClusterPlan, original: Address, client: Address) -> EndpointState:
+    def endpoint(
+        self, cluster: ClusterPlan, original: Address, client: Address, asker: Asker
+    ) -> EndpointState | None:
         """The endpoint for the next request of a client that was going to ``original``.
 
-        Raises `ProxyError` where there is none.
+        None: DNS has not yet answered, and ``asker`` will be told. Raises `ProxyError` where there
+        is none.
         """
         if cluster.refusal:
             raise ProxyError(Kind.UNSUPPORTED, cluster.refusal)
@@ -87,8 +103,24 @@ class Upstreams:
             return endpoint
         picked = cluster.pick()
         if picked is None:
-            raise ProxyError(Kind.NO_ENDPOINT, f"{cluster.name} has no endpoint")
+            names = cluster.names
+            if names is None:
+                raise ProxyError(Kind.NO_ENDPOINT, f"{cluster.name} has no endpoint")
+            if not names.pending:
+                raise ProxyError(Kind.DNS_FAILURE, names.fault)
+            wait_for_names(self._timers, cluster, names, asker.on_names, asker.on_dial_error)
         return picked
+
+    async def endpoint_in_time(
+        self, cluster: ClusterPlan, original: Address, client: Address
+    ) -> EndpointState:
+        """As `endpoint`, for who can wait for DNS."""
+        while True:
+            promise = NamesPromise(self.loop)
+            endpoint = self.endpoint(cluster, original, client, promise)
+            if endpoint is not None:
+                return endpoint
+            await promise.kept()
 
     def take(
         self, cluster: ClusterPlan, endpoint: EndpointState, version: int, careful: bool

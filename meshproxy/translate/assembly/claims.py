@@ -84,7 +84,8 @@ class DomainNames:
             names += [short for short in self._short(host) if short not in self._known]
         if service.headless:
             names += [f"*.{name}" for name in names]  # a StatefulSet's pods: NAME-0.NAME
-        return self._claim([*names, *service.addresses])
+        # A subnet is no name: only what was asked for by Host can be told there.
+        return self._claim([*names, *(ip for ip in service.addresses if "/" not in ip)])
 
     def _short(self, host: str) -> tuple[str, ...]:
         if not host.endswith(self._suffix):

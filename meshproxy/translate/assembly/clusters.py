@@ -17,6 +17,7 @@ from meshproxy.translate.assembly.rules import Policy, RuleBook, RuleSet
 from meshproxy.translate.assembly.services import MeshService
 from meshproxy.translate.kinds.destination_rule import Subset
 from meshproxy.translate.kinds.service import ServicePort
+from meshproxy.translate.kinds.service_entry import Resolution
 
 _PASSTHROUGH_IDLE = 300.0  # Istio: 5 minutes for PassthroughCluster
 # What a sidecar dials its own app from, so that redirect rules let it through (Istio).
@@ -90,10 +91,11 @@ def _cluster(
     endpoints = service.endpoints.get(port.number, ())
     if subset is not None:
         endpoints = tuple(each for each in endpoints if _in_subset(each, subset))
-    kind = ClusterKind.STATIC
+    resolution = service.resolution(port.number)
+    kind = _kind(resolution, endpoints)
     if service.headless:
         kind = ClusterKind.ORIGINAL_DST
-    if policy.balance is Balance.PASSTHROUGH:
+    if policy.balance is Balance.PASSTHROUGH or resolution is Resolution.NONE:
         kind, endpoints = ClusterKind.ORIGINAL_DST, ()
     return Cluster(
         outbound_cluster(port.number, service.host, subset.name if subset else ""),
@@ -106,7 +108,7 @@ def _cluster(
         if policy.pool.connect_timeout is None
         else policy.pool.connect_timeout,
         defaults.upstream_idle if policy.pool.idle_timeout is None else policy.pool.idle_timeout,
-        refusal=_refusal(policy, rules),
+        refusal=_refusal(policy, rules, resolution),
         origin=rules.origin if rules.rules else service.origin,
         keepalive=policy.pool.keepalive,
     )
@@ -117,8 +119,18 @@ def _in_subset(endpoint: Endpoint, subset: Subset) -> bool:
     return all(labels.get(name) == value for name, value in subset.labels.items())
 
 
-def _refusal(policy: Policy, rules: RuleSet) -> str:
+def _kind(resolution: Resolution, endpoints: tuple[Endpoint, ...]) -> ClusterKind:
+    if not any(endpoint.name for endpoint in endpoints):
+        return ClusterKind.STATIC
+    if resolution is Resolution.DNS_ROUND_ROBIN:
+        return ClusterKind.LOGICAL_DNS
+    return ClusterKind.STRICT_DNS
+
+
+def _refusal(policy: Policy, rules: RuleSet, resolution: Resolution) -> str:
     """TLS that is asked for and not originated here must not become plain text in silence."""
+    if resolution is Resolution.DYNAMIC_DNS:
+        return "resolution DYNAMIC_DNS is not implemented in this build"
     if policy.tls == "DISABLE":
         return ""
     meta = rules.rules[0].meta

@@ -18,11 +18,11 @@ from meshproxy.translate.kinds.endpoints import Backend, Endpoints, EndpointSet
 from meshproxy.translate.kinds.meta import selects
 from meshproxy.translate.kinds.pod import Pod
 from meshproxy.translate.kinds.service import Service, ServicePort
-from meshproxy.translate.kinds.workload_entry import WorkloadEntry
+from meshproxy.translate.kinds.workload_entry import UNIX, WorkloadEntry
 
 T = TypeVar("T")
 ByPort = Mapping[int, tuple[Endpoint, ...]]
-_Found = dict[ServerAddr, Endpoint]
+Found = dict[tuple[str, ServerAddr], Endpoint]
 
 
 class EndpointFinder:
@@ -54,8 +54,9 @@ class EndpointFinder:
             or self._sets.get(("Endpoints", namespace, name))
             or []
         )
-        pods = [] if sets else list(self._pods.select(namespace, service.selector))
-        entries = list(self._entries.select(namespace, service.selector))
+        pods, entries = self.select(namespace, service.selector)
+        if sets:
+            pods = []
         known = [self._known(namespace, backend) for each in sets for backend in each.backends]
         inputs = (service, *sets, *known, *pods, *entries)
         return self._memo.get(
@@ -66,6 +67,13 @@ class EndpointFinder:
                 for port in service.ports
             },
         )
+
+    def select(
+        self, namespace: str, selector: Mapping[str, str]
+    ) -> tuple[list[Pod], list[WorkloadEntry]]:
+        """The workloads of a namespace that a selector takes."""
+        pods = list(self._pods.select(namespace, selector))
+        return pods, list(self._entries.select(namespace, selector))
 
     def _known(self, namespace: str, backend: Backend) -> Workload:
         """Who is at a backend: the pod that is named there, else whoever has the address."""
@@ -83,24 +91,24 @@ class EndpointFinder:
         pods: list[Pod],
         entries: list[WorkloadEntry],
     ) -> tuple[Endpoint, ...]:
-        found: _Found = {}
+        found: Found = {}
         for each in sets:
             number = each.port(port.name)
             for backend in each.backends if number else ():
                 if backend.ready or service.not_ready_too:
                     workload = self._known(service.meta.namespace, backend)
-                    _add(found, backend.address, number, workload)
+                    add_endpoint(found, backend.address, number, workload)
         for pod in pods:
             number = _pod_port(pod, port)
             if number and (pod.ready or service.not_ready_too):
                 workload = self._workloads.by_pod[(pod.meta.namespace, pod.meta.name)]
                 for address in pod.addresses:
-                    _add(found, address, number, workload)
+                    add_endpoint(found, address, number, workload)
         for entry in entries:
             number = entry_port(entry, port)
-            if number and is_ip(entry.address):
+            if number:
                 workload = self._workloads.by_entry[(entry.meta.namespace, entry.meta.name)]
-                _add(found, entry.address, number, workload, entry.weight)
+                add_entry(found, entry, number, workload)
         return _one_family(service, tuple(found.values()))
 
 
@@ -109,16 +117,30 @@ def _one_family(service: Service, endpoints: tuple[Endpoint, ...]) -> tuple[Endp
 
     The family of the service's first address counts; a headless service is called at both.
     """
-    families = {endpoint.address.is_v6 for endpoint in endpoints}
+    families = {endpoint.address.is_v6 for endpoint in endpoints if not endpoint.name}
     if len(families) < 2 or service.headless:
         return endpoints
     wanted = bool(service.addresses) and ":" in service.addresses[0]
-    return tuple(endpoint for endpoint in endpoints if endpoint.address.is_v6 == wanted)
+    return tuple(
+        endpoint for endpoint in endpoints if endpoint.name or endpoint.address.is_v6 == wanted
+    )
 
 
-def _add(found: _Found, ip: str, port: int, workload: Workload, weight: int = 1) -> None:
+def add_endpoint(found: Found, ip: str, port: int, workload: Workload, weight: int = 1) -> None:
+    """The first to name an address is the one that counts."""
     address = ServerAddr(ip, port)
-    found.setdefault(address, Endpoint(address, weight, workload))
+    found.setdefault(("", address), Endpoint(address, weight, workload))
+
+
+def add_entry(found: Found, entry: WorkloadEntry, port: int, workload: Workload) -> None:
+    """An entry may be known by a name, whose addresses DNS knows."""
+    if is_ip(entry.address):
+        add_endpoint(found, entry.address, port, workload, entry.weight)
+    elif entry.address and not entry.address.startswith(UNIX):
+        address = ServerAddr("", port)
+        found.setdefault(
+            (entry.address, address), Endpoint(address, entry.weight, workload, entry.address)
+        )
 
 
 def _pod_port(pod: Pod, port: ServicePort) -> int:

@@ -151,7 +151,11 @@ def addresses(service: MeshService, port: ServicePort) -> tuple[str, ...]:
     if not service.headless:
         return service.addresses
     return tuple(
-        dict.fromkeys(endpoint.address.ip for endpoint in service.endpoints.get(port.number, ()))
+        dict.fromkeys(
+            endpoint.address.ip
+            for endpoint in service.endpoints.get(port.number, ())
+            if not endpoint.name
+        )
     )
 
 

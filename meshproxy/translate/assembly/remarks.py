@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from meshproxy.translate.assembly.catalog import Catalog, Entry
+from meshproxy.translate.assembly.same_host import SetAside
 from meshproxy.translate.assembly.services import MeshService
 from meshproxy.translate.kinds.service import Service
+from meshproxy.translate.kinds.service_entry import ServiceEntry
 from meshproxy.translate.problems import Finding, Path, Problem, Severity
 
 
@@ -25,11 +27,29 @@ class Remarks:
 
     def service(self, service: MeshService, port: int, text: str, mend: str = "") -> None:
         """Of a service's port."""
-        entry = self._catalog.get(Service, service.namespace, service.name.name)
-        if entry is None:
-            return
         at = next((at for at, each in enumerate(service.ports) if each.number == port), 0)
-        self.warn(entry, ("spec", "ports", at), text, mend)
+        self.of(service, ("spec", "ports", at), text, mend)
+
+    def of(
+        self, service: MeshService, path: Path, text: str, mend: str = "", code: str = ""
+    ) -> None:
+        """Of the object that declares a service."""
+        kind = ServiceEntry if service.origin.kind == "ServiceEntry" else Service
+        entry: Entry[Any] | None = self._catalog.get(kind, service.namespace, service.origin.name)
+        if entry is not None:
+            self.warn(entry, path, text, mend, code)
+
+    def set_aside(self, found: SetAside) -> None:
+        """Of a host that several declare."""
+        service, chosen = found.service, found.chosen.origin
+        owner = f"{chosen.kind} {chosen.namespace}/{chosen.name}"
+        if found.port:
+            text = f"{service.host} has port {found.port} with another protocol in {owner}"
+            mend = "make them the same, or remove one of them"
+        else:
+            text = f"{service.host} is already that of {owner}: here it has no effect"
+            mend = "use another host, or exportTo that keeps them apart"
+        self.of(service, ("spec", "hosts"), text, mend, found.code)
 
     def workload(self, severity: Severity, text: str, mend: str = "") -> None:
         """Of the workload, which no file has named."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
+from meshproxy.base.addr import ServerAddr, is_ip, parse_ip
 from meshproxy.model.cluster import Endpoint
 from meshproxy.model.cluster import Service as ServiceName
 from meshproxy.model.origin import Origin
@@ -13,6 +14,7 @@ from meshproxy.translate.assembly.catalog import Entry
 from meshproxy.translate.assembly.endpoints import EndpointFinder
 from meshproxy.translate.assembly.memo import Memo
 from meshproxy.translate.kinds.service import Service, ServicePort
+from meshproxy.translate.kinds.service_entry import Resolution
 from meshproxy.translate.names import is_wildcard
 
 
@@ -20,8 +22,9 @@ from meshproxy.translate.names import is_wildcard
 class MeshService:
     """A service, wherever it was declared.
 
-    ``addresses`` are its own (cluster IPs); a ``headless`` one is called at its endpoints'.
-    ``aliases`` are other hosts that mean it. ``alias_of``: it only stands for that host.
+    ``addresses`` are its own (cluster IPs; a ServiceEntry's may be subnets); a ``headless`` one is
+    called at its endpoints'. ``aliases`` are other hosts that mean it. ``alias_of``: it only stands
+    for that host. ``resolutions`` says by port number where endpoints come from, if not STATIC.
     """
 
     host: str
@@ -35,10 +38,15 @@ class MeshService:
     headless: bool = False
     alias_of: str = ""
     aliases: tuple[str, ...] = ()
+    resolutions: Mapping[int, Resolution] = field(default_factory=dict)
+    subject_alt_names: tuple[str, ...] = ()
 
     @property
     def namespace(self) -> str:
         return self.name.namespace
+
+    def resolution(self, port: int) -> Resolution:
+        return self.resolutions.get(port, Resolution.STATIC)
 
     def port(self, number: int) -> ServicePort | None:
         for port in self.ports:
@@ -76,16 +84,20 @@ class Registry:
         return host
 
 
-def build_registry(
-    entries: Iterable[Entry[Service]], finder: EndpointFinder, domain: str, memo: Memo
-) -> Registry:
-    """All services, with aliases (type ExternalName) folded into what they stand for."""
-    services = [_from_kubernetes(entry, finder, domain, memo) for entry in entries]
-    hosts = {service.host for service in services}
+def build_registry(services: list[MeshService], domain: str, memo: Memo) -> Registry:
+    """One service a host, with aliases (type ExternalName) folded into what they stand for."""
+    hosts = {service.host: service for service in services}
     aliases: dict[str, list[str]] = {}
-    for service in services:
-        if service.alias_of in hosts:
-            aliases.setdefault(service.alias_of, []).append(service.host)
+    for at, service in enumerate(services):
+        if service.alias_of:
+            target = _meant(service, hosts)
+            if target in hosts:
+                aliases.setdefault(target, []).append(service.host)
+            services[at] = memo.get(
+                ("alias", service.host),
+                (service, target, target in hosts),
+                partial(_alias, service, target, target in hosts),
+            )
     for at, service in enumerate(services):
         if service.host in aliases:
             names = tuple(aliases[service.host])
@@ -95,6 +107,36 @@ def build_registry(
                 partial(replace, service, aliases=names),
             )
     return Registry(services, domain)
+
+
+def _meant(service: MeshService, hosts: Mapping[str, MeshService]) -> str:
+    """The host that an alias stands for in the end; of a ring it is its own next."""
+    seen = {service.host}
+    target = service.alias_of
+    while target in hosts and hosts[target].alias_of:
+        if target in seen:
+            return service.alias_of
+        seen.add(target)
+        target = hosts[target].alias_of
+    return target
+
+
+def _alias(service: MeshService, target: str, known: bool) -> MeshService:
+    """What no service stands for, DNS may know (Istio, without its aliases: `DNSLB`)."""
+    if known:
+        return replace(service, alias_of=target)
+    ip = parse_ip(target) if is_ip(target) else ""
+    endpoints = {
+        port.number: (Endpoint(ServerAddr(ip, port.number), name="" if ip else target),)
+        for port in service.ports
+    }
+    return replace(service, alias_of="", endpoints=endpoints)
+
+
+def services_of(
+    entries: Iterable[Entry[Service]], finder: EndpointFinder, domain: str, memo: Memo
+) -> list[MeshService]:
+    return [_from_kubernetes(entry, finder, domain, memo) for entry in entries]
 
 
 def _from_kubernetes(

@@ -20,20 +20,29 @@ from meshproxy.translate.assembly.own import Own, OwnFinder
 from meshproxy.translate.assembly.references import UNKNOWN_REFERENCE, check_references
 from meshproxy.translate.assembly.remarks import Remarks
 from meshproxy.translate.assembly.rules import RuleBook
+from meshproxy.translate.assembly.same_host import one_a_host
 from meshproxy.translate.assembly.scope import (
     Exports,
     ListenerScope,
     build_scopes,
     choose_sidecar,
+    is_visible,
 )
 from meshproxy.translate.assembly.security import build_guard
-from meshproxy.translate.assembly.services import MeshService, Registry, build_registry
+from meshproxy.translate.assembly.service_entries import ServiceEntries
+from meshproxy.translate.assembly.services import (
+    MeshService,
+    Registry,
+    build_registry,
+    services_of,
+)
 from meshproxy.translate.assembly.sidecars import remark_sidecars
 from meshproxy.translate.assembly.workloads import Workloads
 from meshproxy.translate.kinds.destination_rule import DestinationRule
 from meshproxy.translate.kinds.endpoints import Endpoints
 from meshproxy.translate.kinds.pod import Pod
 from meshproxy.translate.kinds.service import Service
+from meshproxy.translate.kinds.service_entry import ServiceEntry
 from meshproxy.translate.kinds.sidecar import Sidecar
 from meshproxy.translate.kinds.telemetry import Telemetry
 from meshproxy.translate.kinds.virtual_service import VirtualService
@@ -56,8 +65,8 @@ class SnapshotBuilder:
         pods = [entry.value for entry in catalog.all(Pod)]
         entries = [entry.value for entry in catalog.all(WorkloadEntry)]
         self._workloads = Workloads(pods, entries, memo)
-        self._registry = self._build_registry(pods, entries)
         self._own = self._find_own(pods, entries)
+        self._registry = self._build_registry(pods, entries)
 
     def build(self) -> Snapshot:
         own, config = self._own, self._mesh
@@ -107,8 +116,20 @@ class SnapshotBuilder:
     def _build_registry(self, pods: list[Pod], entries: list[WorkloadEntry]) -> Registry:
         slices = [entry.value for entry in self._catalog.all(Endpoints)]
         finder = EndpointFinder(slices, pods, entries, self._workloads, self._memo)
-        services = self._catalog.all(Service)
-        return build_registry(services, finder, self._options.domain, self._memo)
+        domain = self._options.domain
+        services = services_of(self._catalog.all(Service), finder, domain, self._memo)
+        others = ServiceEntries(finder, self._workloads, self._memo)
+        services += others.services(self._catalog.all(ServiceEntry))
+        chosen, aside = one_a_host(services, self._sees, self._memo)
+        for each in aside:
+            self.remarks.set_aside(each)
+        return build_registry(chosen, domain, self._memo)
+
+    def _sees(self, service: MeshService) -> bool:
+        """Whether the own workload may see a service."""
+        default = self._mesh.service_export_to
+        namespace = self._own.self_.namespace
+        return is_visible(service.export_to, default, service.namespace, namespace)
 
     def _find_own(self, pods: list[Pod], entries: list[WorkloadEntry]) -> Own:
         sidecars = [entry.value for entry in self._catalog.all(Sidecar)]

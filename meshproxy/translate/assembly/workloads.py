@@ -26,6 +26,14 @@ def entry_workload(entry: WorkloadEntry) -> Workload:
     return _workload(entry.meta, entry.labels, name, entry.service_account)
 
 
+def inline_workload(endpoint: WorkloadEntry) -> Workload:
+    """An endpoint that a ServiceEntry lists: without a name, and often without anything."""
+    if not endpoint.labels and endpoint.service_account == "default":
+        return UNKNOWN
+    name = endpoint.labels.get("service.istio.io/workload-name", UNKNOWN.name)
+    return _workload(endpoint.meta, endpoint.labels, name, endpoint.service_account)
+
+
 def _workload(meta: Meta, labels: Mapping[str, str], name: str, account: str) -> Workload:
     return Workload(
         name,

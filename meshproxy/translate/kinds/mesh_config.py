@@ -151,7 +151,7 @@ def _read(fields: Fields, meta: Meta) -> MeshConfig:
         fields.texts("defaultVirtualServiceExportTo"),
         fields.texts("defaultDestinationRuleExportTo"),
         _trust_domain(fields),
-        read_proxy_config(fields.mapping("defaultConfig")),
+        {**read_proxy_config(fields.mapping("defaultConfig")), **_refresh_rate(fields)},
     )
     _check_ports(fields)
     fields.read("defaultHttpRetryPolicy", check_retries)
@@ -180,6 +180,12 @@ def _check_ports(fields: Fields) -> None:
         if port != usual:
             text = f"{port} has no effect here: the sidecar is told at its start"
             fields.warn(name, text, f"use {flag}", UNSUPPORTED)
+
+
+def _refresh_rate(fields: Fields) -> dict[str, float]:
+    """How often names are looked up whose answers don't say."""
+    rate = fields.duration("dnsRefreshRate", None, 1.0)
+    return {} if rate is None else {"dns_refresh_rate": rate}
 
 
 def _allow_any(fields: Fields) -> bool | None:

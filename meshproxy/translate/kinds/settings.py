@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dataclasses import fields as fields_of
 from typing import Any
 
+from meshproxy.base.addr import parse_server, split_servers
 from meshproxy.model.settings import DEFAULTS
 from meshproxy.translate.fields import Fields
 from meshproxy.translate.kinds.common import read_selector
@@ -48,6 +49,7 @@ def read_settings(top: Fields, meta: Meta) -> SettingsObject:
             values[field.name] = _read_number(fields, name, default)
         else:
             values[field.name] = fields.text(name)
+    _check_servers(fields)
     found = SettingsObject(meta, read_selector(fields), values)
     fields.close()
     return found
@@ -63,3 +65,10 @@ def _read_number(fields: Fields, name: str, default: int) -> int:
     if quantity is not None:
         return int(quantity[1]) * _SCALES[quantity[2]]
     return fields.integer(name, default, 0 if default == 0 else 1, _LARGEST)
+
+
+def _check_servers(fields: Fields) -> None:
+    for server in split_servers(fields.text("dnsServers")):
+        if parse_server(server) is None:
+            text = f"{server!r} is not the address of a name server"
+            fields.error("dnsServers", text, "10.0.0.10, 10.0.0.10:5353 or [fd00::a]:53")

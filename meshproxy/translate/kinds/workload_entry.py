@@ -15,7 +15,10 @@ UNIX = "unix://"
 
 @dataclass(frozen=True, slots=True)
 class WorkloadEntry:
-    """``address`` is an IP address, a host name, ``unix://PATH``, or "" (another network's)."""
+    """``address`` is an IP address, a host name, ``unix://PATH``, or "" (another network's).
+
+    ``locality`` is ``REGION/ZONE/SUBZONE``, as far as it is known.
+    """
 
     meta: Meta
     address: str
@@ -23,12 +26,20 @@ class WorkloadEntry:
     labels: Mapping[str, str]
     service_account: str
     weight: int = 1
+    locality: str = ""
 
 
 def read_workload_entry(top: Fields, meta: Meta) -> WorkloadEntry:
     if not top.has("spec"):
         top.error("spec", "is required", "give it an address")
     fields = top.mapping("spec")
+    entry = read_endpoint(fields, meta)
+    fields.close()
+    return entry
+
+
+def read_endpoint(fields: Fields, meta: Meta) -> WorkloadEntry:
+    """A workload, also as it stands among the endpoints of a ServiceEntry."""
     labels = {**meta.labels, **read_labels(fields, "labels")}
     entry = WorkloadEntry(
         meta,
@@ -37,9 +48,9 @@ def read_workload_entry(top: Fields, meta: Meta) -> WorkloadEntry:
         labels,
         fields.text("serviceAccount") or "default",
         max(1, fields.integer("weight", 1)),
+        fields.text("locality"),
     )
     fields.later("network", "locality")
-    fields.close()
     return entry
 
 
@@ -60,7 +71,7 @@ def read_address(fields: Fields) -> str:
     fault = host_fault(address)
     if fault:
         fields.error("address", f"{fault}, nor is it an IP address")
-    return address
+    return address.lower()
 
 
 def check_unix(fields: Fields, name: str, address: str) -> None:

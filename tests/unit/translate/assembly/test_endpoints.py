@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from meshproxy.base.addr import ServerAddr
+from meshproxy.model.cluster import ClusterKind
 from tests.unit.translate.support import snapshot_of
 
 SERVICE = """
@@ -104,8 +106,14 @@ def test_ports_of_entries(ports: str, expected: dict[str, int]) -> None:
     assert {ip: port for ip, (port, _, _) in found(SERVICE, entry).items()} == expected
 
 
-def test_an_entry_with_a_host_name_is_no_endpoint_yet() -> None:
-    assert found(SERVICE, ENTRY.replace("10.2.0.1", "vm.example.com")) == {}
+def test_an_entry_with_a_host_name_is_an_endpoint_by_name() -> None:
+    entry = ENTRY.replace("10.2.0.1", "VM.example.com")
+    cluster = snapshot_of(SERVICE, entry).clusters["outbound|80||a.default.svc.cluster.local"]
+    assert cluster.kind is ClusterKind.STRICT_DNS
+    (endpoint,) = cluster.endpoints
+    assert (endpoint.name, endpoint.address) == ("vm.example.com", ServerAddr("", 5000))
+    assert (endpoint.weight, endpoint.workload.version) == (7, "v2")
+
 
 
 def test_without_a_selector_there_are_only_given_endpoints() -> None:

@@ -24,11 +24,11 @@ def test_names() -> None:
 @pytest.mark.parametrize("name", [field.name for field in fields(DEFAULTS)])
 def test_every_setting_can_be_set(name: str) -> None:
     default = getattr(DEFAULTS, name)
-    given = {float: "7s", int: "7", str: "seven", bool: "true"}[type(default)]
+    given = {float: "7s", int: "7", str: "10.0.0.7", bool: "true"}[type(default)]
     value, problems = typed(text(f"{camel_case(name)}: {given}"))
     assert not problems, [str(each) for each in problems]
     assert isinstance(value, SettingsObject)
-    assert value.values == {name: {float: 7.0, int: 7, str: "seven", bool: True}[type(default)]}
+    assert value.values == {name: {float: 7.0, int: 7, str: "10.0.0.7", bool: True}[type(default)]}
 
 
 @pytest.mark.parametrize(("given", "value"), [("64Ki", 65536), ("1M", 1_000_000), ("2Gi", 2**31)])
