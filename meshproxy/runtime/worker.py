@@ -22,12 +22,13 @@ import uvloop
 
 from meshproxy.aio.outbox import Outbox
 from meshproxy.aio.timers import Timers
+from meshproxy.base.addr import Address
 from meshproxy.base.clock import SystemClock
 from meshproxy.cluster.endpoints import Registry
 from meshproxy.export.log_writer import LogWriter
 from meshproxy.listen.acceptor import Acceptor
 from meshproxy.model.settings import DEFAULTS
-from meshproxy.model.snapshot import PartKey, assemble
+from meshproxy.model.snapshot import PartKey, Snapshot, assemble
 from meshproxy.plan.build import Builder, Context
 from meshproxy.plan.plan import Plan, Plans
 from meshproxy.runtime.channel import Channel, Kind
@@ -65,6 +66,7 @@ class Worker:
         self._logs: dict[str, LogWriter] = {}
         self._parts: dict[PartKey, Any] = {}
         self._settings = DEFAULTS
+        self._plain: frozenset[Address] = frozenset()
         self._counters = Counters(DEFAULTS.max_series)
         self._steps: Generator[None, None, Plan] | None = None
         self._generation = 0
@@ -147,6 +149,7 @@ class Worker:
         try:
             snapshot = assemble(self._parts)
             self._settings = snapshot.settings
+            self._plain = _plain_addresses(snapshot)
             self._steps = self._builder.steps(snapshot, generation)
         except Exception as error:
             self._reject(error)
@@ -175,6 +178,7 @@ class Worker:
         self._builder.commit(plan)
         self._serving.plans.current = plan
         self._serving.upstreams.settings = plan.settings
+        self._serving.upstreams.plain = self._plain
         self._registry.max_idle = plan.settings.max_idle_upstream
         self._counters.max_series = plan.settings.max_series
         if not self._started:
@@ -241,6 +245,16 @@ class Worker:
         """The supervisor has gone, and with it whoever could replace or configure us."""
         if not self.stopped.done():
             self.stopped.set_result(None)
+
+
+def _plain_addresses(snapshot: Snapshot) -> frozenset[Address]:
+    """Where the app calls without being redirected."""
+    return frozenset(
+        Address(ip, listener.port)
+        for listener in snapshot.listeners.values()
+        if not listener.captured
+        for ip in listener.bind
+    )
 
 
 def run_worker(sock: socket.socket, page: Page, row: int, options: WorkerOptions) -> None:

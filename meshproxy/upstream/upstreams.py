@@ -80,6 +80,8 @@ class Upstreams:
         self._reader = reader
         self._http2 = http2
         self._dialler = dialler
+        # Where no rules have sent a connection: it was going nowhere but to us.
+        self.plain: frozenset[Address] = frozenset()
         self._waiting: dict[EndpointState, deque[Waiter]] = {}  # for an HTTP/2 connection
         timers.every(_SWEEP, self._sweep)
 
@@ -94,6 +96,9 @@ class Upstreams:
         if cluster.refusal:
             raise ProxyError(Kind.UNSUPPORTED, cluster.refusal)
         if cluster.dynamic and (not cluster.states or cluster.has(original)):
+            if self.plain and original in self.plain:
+                text = f"{cluster.name} goes where a connection was going: a plain port can't tell"
+                raise ProxyError(Kind.NO_ENDPOINT, text)
             if cluster.keep_source:
                 endpoint = self._registry.state(cluster.name, ServerAddr(*original), client.ip)
                 endpoint.idle_timeout = min(cluster.idle_timeout, _IDLE_FOR_ONE_CLIENT)

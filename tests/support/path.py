@@ -40,6 +40,9 @@ class _Loop(FakeClock):
     def create_task(self, work: Coroutine[Any, Any, Any], name: str) -> _Task:
         return _Task(work)
 
+    def create_future(self) -> _Wait:
+        return _Wait()
+
     async def dial(
         self,
         loop: Any,
@@ -71,6 +74,17 @@ class _Wait:
         assert self.task is not None
         self.result = result
         self.task.step()
+
+    # As much of a future as `NamesPromise` needs.
+
+    def done(self) -> bool:
+        return self.result is not None
+
+    def set_result(self, result: Any) -> None:
+        self.finish(result)
+
+    def set_exception(self, error: Exception) -> None:
+        self.finish(error)
 
 
 class _Task:

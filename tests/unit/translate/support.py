@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from meshproxy.base.lookup import HostTable
@@ -107,15 +108,19 @@ def follow(snapshot: Snapshot, listener: str, call: Call) -> Outcome:
 
 
 def _chain(listener: Listener, call: Call) -> FilterChain:
-    def exactness(chain: FilterChain) -> tuple[bool, bool]:
-        return bool(chain.ips), bool(chain.port)
+    def fits(text: str) -> bool:
+        return ip_address(call.address) in ip_network(text)
+
+    def exactness(chain: FilterChain) -> tuple[int, bool]:
+        lengths = [ip_network(text).prefixlen for text in chain.ips if fits(text)]
+        return max(lengths, default=-1), bool(chain.port)
 
     if not listener.captured:
         return listener.chains[0]
     fitting = [
         chain
         for chain in listener.chains
-        if chain.port in (0, call.port) and (not chain.ips or call.address in chain.ips)
+        if chain.port in (0, call.port) and (not chain.ips or any(map(fits, chain.ips)))
     ]
     return max(fitting, key=exactness)
 

@@ -115,7 +115,6 @@ def test_an_entry_with_a_host_name_is_an_endpoint_by_name() -> None:
     assert (endpoint.weight, endpoint.workload.version) == (7, "v2")
 
 
-
 def test_without_a_selector_there_are_only_given_endpoints() -> None:
     bare = SERVICE.replace("  selector: {app: a}\n", "")
     assert found(bare, POD, ENTRY) == {}
