@@ -69,8 +69,11 @@ class DnsServer:
         self.ttl = ttl
         self.code = 0
         self.silent = False
+        self.go_on = threading.Event()  # cleared: answers are held back
+        self.go_on.set()
         self.most = 20
         self.asked: list[str] = []
+        self.waiting: list[str] = []  # the question that is being answered
         self.by_tcp = 0
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._tcp = socket.socket()
@@ -98,6 +101,7 @@ class DnsServer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.go_on.set()
         for sock in (self._udp, self._tcp):
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
@@ -109,6 +113,8 @@ class DnsServer:
                 question, client = self._udp.recvfrom(4096)
                 if not question:
                     return
+                self.waiting = [asked_for(question)[0]]
+                self.go_on.wait()
                 answer = self._answer(question, self.most)
                 if answer:
                     self._udp.sendto(answer, client)

@@ -59,7 +59,6 @@ _LATER = [
     "h2UpgradePolicy",
     "caCertificates",
     "certificates",
-    "dnsRefreshRate",
     "enableEnvoyAccessLogService",
     "enableTracing",
     "trustDomainAliases",

@@ -48,6 +48,7 @@ def test_selectors() -> None:
         ("bufferBytes: 64KB", "bufferBytes"),
         ("headerTimeout: 5", "headerTimeout"),
         ("headerTimeout: -1s", "headerTimeout"),
+        ("dnsServers: '10.0.0.1, ns.example'", "dnsServers"),
     ],
 )
 def test_faults(spec: str, field: str) -> None:
