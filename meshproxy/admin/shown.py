@@ -101,8 +101,8 @@ class Shown:
         return Answer(listeners_text(self._snapshot))
 
     async def clusters(self, request: Request) -> Answer:
-        snapshot = self._snapshot
         told = await self._supervisor.crew.hosts()
+        snapshot = self._supervisor.crew.resolved(self._snapshot)
         if _is_json(request):
             body = await _apart(lambda: text(clusters_status(snapshot, merge_hosts(told))))
             return Answer(body, content_type=JSON)

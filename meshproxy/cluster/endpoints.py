@@ -143,10 +143,10 @@ class Registry:
     def counts(self) -> dict[tuple[str, str, int], tuple[int, ...]]:
         """What was counted, by cluster, IP and port; endpoints without any are left out."""
         found: dict[tuple[str, str, int], tuple[int, ...]] = {}
-        for (cluster, address, _), state in self._states.items():
+        for state in self._states.values():
             counts = state.counts()
             if any(counts):
-                key = (cluster, address.ip, address.port)
+                key = (state.cluster, state.address.ip, state.address.port)
                 have = found.get(key)
                 found[key] = (
                     counts if have is None else tuple(map(sum, zip(have, counts, strict=True)))

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from meshproxy.base.addr import ServerAddr
-from meshproxy.model.cluster import Endpoint
+from meshproxy.model.cluster import Cluster, ClusterKind, Endpoint
 
 
 class Answer(NamedTuple):
@@ -39,6 +39,17 @@ def expand(endpoints: Iterable[Endpoint], answers: Answers, logical: bool) -> tu
             name = endpoint.name if logical else ""
             found.setdefault(address, replace(endpoint, address=address, name=name))
     return tuple(found.values())
+
+
+def with_addresses(cluster: Cluster, answers: Answers) -> Cluster:
+    """The cluster with what its names mean now, for people to see."""
+    logical = cluster.kind is ClusterKind.LOGICAL_DNS
+    found = tuple(
+        replace(known, name=endpoint.name)
+        for endpoint in cluster.endpoints
+        for known in expand((endpoint,), answers, logical) or (endpoint,)
+    )
+    return replace(cluster, endpoints=found)
 
 
 def is_pending(names: Iterable[str], answers: Answers) -> bool:

@@ -10,11 +10,12 @@ import pickle
 import signal
 import socket
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from meshproxy.cluster.names import Answer
+from meshproxy.cluster.names import Answer, with_addresses
 from meshproxy.listen.acceptor import Capture
-from meshproxy.model.snapshot import Change, PartKey
+from meshproxy.model.snapshot import Change, PartKey, Snapshot
 from meshproxy.runtime.channel import Channel, Kind
 from meshproxy.runtime.page import ROWS, Column, Page
 from meshproxy.runtime.zygote import ENDED, FORK, NEWS
@@ -150,6 +151,15 @@ class Crew:
             else:
                 self._names[name] = answer
         self.broadcast(Kind.NAMES, dict(told))
+
+    def resolved(self, snapshot: Snapshot) -> Snapshot:
+        """The snapshot with what DNS says of its names."""
+        named = {
+            name: with_addresses(cluster, self._names)
+            for name, cluster in snapshot.clusters.items()
+            if cluster.names
+        }
+        return replace(snapshot, clusters={**snapshot.clusters, **named}) if named else snapshot
 
     def broadcast(self, kind: Kind, value: object = None) -> None:
         body = b"" if value is None else pickle.dumps(value)

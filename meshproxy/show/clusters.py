@@ -155,11 +155,12 @@ def _endpoint(endpoint: Endpoint) -> Json:
             workload.cluster_id,
         )
         istio["workload"] = ";".join(names)
-    own = others(endpoint, "address", "weight", "workload")
+    own = others(endpoint, "address", "weight", "workload", "name")
+    host = endpoint.name or endpoint.address.ip
     found = without_empty({"istio": istio, "meshproxy": own})
     return without_empty(
         {
-            "endpoint": {"address": socket_address(endpoint.address.ip, endpoint.address.port)},
+            "endpoint": {"address": socket_address(host, endpoint.address.port)},
             "health_status": HEALTHY,
             "metadata": {"filter_metadata": found} if found else {},
             "load_balancing_weight": endpoint.weight,

@@ -67,8 +67,9 @@ def _hosts(cluster: Cluster, used: Mapping[Address, Counts]) -> list[Host]:
     left = dict(used)
     for endpoint in cluster.endpoints:
         address = Address(*endpoint.address[:2])
-        hostname = getattr(endpoint, "hostname", "")
-        found.append(Host(address, endpoint.weight, hostname, left.pop(address, NOTHING)))
+        if address.ip:  # else DNS has not said yet what its name means
+            counts = left.pop(address, NOTHING)
+            found.append(Host(address, endpoint.weight, endpoint.name, counts))
     found += [Host(address, 1, "", each) for address, each in left.items()]
     return found
 

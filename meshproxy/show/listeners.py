@@ -125,7 +125,11 @@ def _chain(name: str, match: Json, network: Json | None, more: Json) -> Json:
 
 
 def _match(chain: FilterChain) -> Json:
-    ranges = [{"address_prefix": ip, "prefix_len": 128 if ":" in ip else 32} for ip in chain.ips]
+    networks = [ip_network(ip) for ip in chain.ips]
+    ranges = [
+        {"address_prefix": str(each.network_address), "prefix_len": each.prefixlen}
+        for each in networks
+    ]
     return without_empty({"destination_port": chain.port or None, "prefix_ranges": ranges})
 
 

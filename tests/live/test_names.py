@@ -163,6 +163,17 @@ def test_metrics_name_the_host(place: Place) -> None:
     )
 
 
+def test_what_runs_can_be_seen(place: Place) -> None:
+    place.app()
+    cluster = f"outbound|{place.port}||{API}"
+    text = place.proxy.get(place.proxy.admin, "/clusters").text
+    assert f"{cluster}::127.0.0.1:{place.one.port}::rq_total::1\n" in text
+    assert f"{cluster}::127.0.0.1:{place.one.port}::hostname::{API}\n" in text
+    dump = str(place.proxy.config_dump())
+    assert "STRICT_DNS" in dump
+    assert f"'address': '{API}'" in dump
+
+
 def test_an_external_name_and_a_workload_entry_are_resolved(place: Place) -> None:
     assert place.app("alias") == "one"
     place.dns.names["vm.internal"] = [OTHER]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from meshproxy.base.addr import ServerAddr
-from meshproxy.cluster.names import Answer, expand, fault_of, is_pending
-from meshproxy.model.cluster import Endpoint
+from meshproxy.cluster.names import Answer, expand, fault_of, is_pending, with_addresses
+from meshproxy.model.cluster import Cluster, ClusterKind, Endpoint
 
 DB = Endpoint(ServerAddr("", 5432), 3, name="db.example")
 FIXED = Endpoint(ServerAddr("10.0.0.9", 5432))
@@ -38,6 +38,17 @@ def test_what_is_not_known_is_left_out() -> None:
     assert shown(other) == []
     assert is_pending(["db.example", "other.example"], KNOWN)
     assert not is_pending(["db.example"], KNOWN)
+
+
+def test_what_people_are_shown() -> None:
+    unknown = Endpoint(ServerAddr("", 80), name="other.example")
+    for kind, ips in (
+        (ClusterKind.STRICT_DNS, ["10.0.0.1", "10.0.0.2", ""]),
+        (ClusterKind.LOGICAL_DNS, ["10.0.0.2", ""]),
+    ):
+        shown_ = with_addresses(Cluster("c", kind, (DB, unknown)), KNOWN)
+        assert [each.address.ip for each in shown_.endpoints] == ips
+        assert shown_.names == ("db.example",) * (len(ips) - 1) + ("other.example",)
 
 
 def test_why_there_is_nothing() -> None:
