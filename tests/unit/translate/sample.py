@@ -68,31 +68,6 @@ spec:
   weight: 5
 ---
 apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: outside, namespace: default}
-spec:
-  hosts: [api.example.com, "*.example.net"]
-  addresses: [192.0.2.1, 198.51.100.0/24]
-  ports:
-  - {number: 80, name: http, protocol: HTTP, targetPort: 8080}
-  location: MESH_EXTERNAL
-  resolution: STATIC
-  endpoints:
-  - {address: 192.0.2.9, ports: {http: 8081}, labels: {version: v1}, weight: 2, locality: a/b/c}
-  exportTo: ["."]
-  subjectAltNames: [spiffe://cluster.local/ns/x/sa/y]
----
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: by-name, namespace: default}
-spec:
-  hosts: [db.example.com]
-  ports: [{number: 5432, name: db, protocol: TCP}]
-  location: MESH_INTERNAL
-  resolution: DNS
-  workloadSelector: {labels: {app: db}}
----
-apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: reviews, namespace: default, creationTimestamp: 2024-01-01T00:00:00Z}
 spec:
@@ -239,6 +214,31 @@ spec:
 
 # What else there is: the other shapes of MeshConfig, kinds that nothing is done with, and others'.
 MORE = """\
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: outside, namespace: default}
+spec:
+  hosts: [api.example.com, "*.example.net"]
+  addresses: [192.0.2.1, 198.51.100.0/24]
+  ports:
+  - {number: 80, name: http, protocol: HTTP, targetPort: 8080}
+  location: MESH_EXTERNAL
+  resolution: STATIC
+  endpoints:
+  - {address: 192.0.2.9, ports: {http: 8081}, labels: {version: v1}, weight: 2, locality: a/b/c}
+  exportTo: ["."]
+  subjectAltNames: [spiffe://cluster.local/ns/x/sa/y]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: by-name, namespace: default}
+spec:
+  hosts: [db.example.com]
+  ports: [{number: 5432, name: db, protocol: TCP}]
+  location: MESH_INTERNAL
+  resolution: DNS
+  workloadSelector: {labels: {app: db}}
+---
 kind: MeshConfig
 trustDomain: mesh.example
 defaultServiceExportTo: ["*"]
