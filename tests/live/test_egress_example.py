@@ -62,6 +62,9 @@ def test_all_else_is_refused(port: int) -> None:
         (Call(80, host="partner.example"), "block_all"),
         (Call(5432, "192.0.2.7", http=False), "outbound|5432||db.example.com"),
         (Call(5432, "192.0.2.77", http=False), "BlackHoleCluster"),
+        (Call(443, http=False, sni="api.example.com"), "outbound|443||api.example.com"),
+        (Call(443, http=False, sni="evil.example.com"), "BlackHoleCluster"),
+        (Call(443, http=False), "BlackHoleCluster"),
         (Call(22, "192.0.2.7", http=False), "BlackHoleCluster"),
     ],
 )

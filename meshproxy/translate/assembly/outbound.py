@@ -123,7 +123,9 @@ class OutboundBuilder:
     def _address_chain(
         self, service: MeshService, port: ServicePort, ips: tuple[str, ...]
     ) -> FilterChain:
-        found = self._tcp.routes(service, port.protocol, port.number, named=False)
+        # Others may be in the same subnet, so there TLS is told apart by name as well (Istio).
+        shared = any("/" in ip for ip in ips)
+        found = self._tcp.routes(service, port.protocol, port.number, named=shared)
         route = found.default or self._fallback
         config = ""
         if port.protocol is Protocol.UNDECLARED:

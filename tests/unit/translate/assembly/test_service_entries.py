@@ -198,6 +198,30 @@ def test_connections_are_told_apart_by_address(address: str, expected: str) -> N
     assert go(snapshot, port=9000, address=address, http=False) == expected
 
 
+@pytest.mark.parametrize(
+    ("address", "sni", "expected"),
+    [
+        ("192.0.2.1", "api.example.com", "outbound|443||api.example.com"),
+        ("192.0.2.1", "a.example.net", "outbound|443||*.example.net"),
+        ("192.0.2.1", "other.example", "BlackHoleCluster"),
+        ("10.7.7.7", "whatever.example", "outbound|443||vip.example"),
+        ("10.5.0.1", "net.example", "outbound|443||net.example"),
+        ("10.5.0.1", "api.example.com", "BlackHoleCluster"),
+    ],
+)
+def test_tls_is_told_apart_by_name_where_addresses_do_not(
+    address: str, sni: str, expected: str
+) -> None:
+    tls = "ports: [{number: 443, name: tls, protocol: TLS}]"
+    snapshot = snapshot_of(
+        REGISTRY_ONLY,
+        entry(f"hosts: [api.example.com, '*.example.net'], {tls}", "a"),
+        entry(f"hosts: [vip.example], {tls}, addresses: [10.7.7.7]", "b"),
+        entry(f"hosts: [net.example], {tls}, addresses: [10.5.0.0/16]", "c"),
+    )
+    assert go(snapshot, port=443, address=address, sni=sni, http=False) == expected
+
+
 def test_scoping_by_sidecar_and_by_export() -> None:
     sidecar = (
         "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: s}\n"
