@@ -48,7 +48,7 @@ class NameBook:
         self._registry = registry
         self._draw = draw
         self._known: dict[str, Answer] = {}
-        self._clusters: dict[ClusterNames, None] = {}
+        self._users: dict[str, dict[ClusterNames, None]] = {}
 
     @property
     def answers(self) -> Answers:
@@ -57,9 +57,10 @@ class NameBook:
     def open(self, model: Cluster) -> ClusterPlan:
         """A plan of a cluster with names, by what is known of them now."""
         plan = ClusterPlan(model, (), lambda: None)
-        plan.names = ClusterNames(plan, self)
-        self._clusters[plan.names] = None
-        self._renew(plan.names)
+        plan.names = names = ClusterNames(plan, self)
+        for name in names.names:
+            self._users.setdefault(name, {})[names] = None
+        self._renew(names)
         return plan
 
     def close(self, plan: ClusterPlan) -> None:
@@ -69,12 +70,18 @@ class NameBook:
             self._registry.release(plan.states)
         else:
             names.closed = True
-            self._drop_closed()
+            self._forget_unused(names)
 
-    def _drop_closed(self) -> None:
-        for names in [each for each in self._clusters if each.closed and not each.waiting]:
-            del self._clusters[names]
-            self._registry.release(names.cluster.states)
+    def _forget_unused(self, names: ClusterNames) -> None:
+        if not names.closed or names.waiting:
+            return
+        for name in names.names:
+            users = self._users.get(name, {})
+            users.pop(names, None)
+            if not users:
+                self._users.pop(name, None)
+        self._registry.release(names.cluster.states)
+        names.cluster.states = ()
 
     def take(self, told: Mapping[str, Answer | None]) -> None:
         """Answers that are new; None for names that nobody asks for any more."""
@@ -83,12 +90,12 @@ class NameBook:
                 self._known.pop(name, None)
             else:
                 self._known[name] = answer
-        for names in list(self._clusters):
-            if any(name in told for name in names.names):
-                self._renew(names)
-                if names.endpoints or not names.pending:
-                    names.wake()
-        self._drop_closed()
+        touched = dict.fromkeys(each for name in told for each in self._users.get(name, ()))
+        for names in touched:
+            self._renew(names)
+            if names.endpoints or not names.pending:
+                names.wake()
+            self._forget_unused(names)
 
     def _renew(self, names: ClusterNames) -> None:
         """Take up what is known; the states of addresses that stay are kept."""
