@@ -36,12 +36,16 @@ from meshproxy.runtime.page import Page, new_page
 from meshproxy.runtime.supervisor import Supervisor
 from meshproxy.runtime.zygote import start_zygote
 
+_NICE = 10  # of the supervisor, against its workers' 0
+
 
 def run_proxy(options: ProxyOptions) -> int:
     """Run the sidecar; the exit status (0 ended as asked, 1 failed, 2 unusable configuration)."""
     setup_logging(options.log_level, options.log_format, "supervisor")
     page_fd = new_page()
     zygote = start_zygote(page_fd, _worker_options(options))
+    # Requests go first where processors are short: reading configuration can wait a moment.
+    os.nice(_NICE)
     # Only now: what reads YAML is not part of a worker.
     from meshproxy.runtime.configuration import Configuration
     from meshproxy.runtime.names import Names
