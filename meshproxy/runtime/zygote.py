@@ -80,7 +80,10 @@ class _Zygote:
 
     def _obey(self) -> bool:
         """Fork as told; False when the supervisor has gone."""
-        data, fds, _, _ = socket.recv_fds(self._control, 64, 1)
+        try:
+            data, fds, _, _ = socket.recv_fds(self._control, 64, 1)
+        except ConnectionResetError:  # killed with news of ours unread
+            return False
         if not data:
             return False
         (row,) = FORK.unpack(data)

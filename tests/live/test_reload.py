@@ -252,12 +252,11 @@ def test_pooled_connections_outlive_a_reload(place: Place) -> None:
     """What has not changed keeps its connections."""
     for _ in range(10):
         assert place.app() == "v1"
-    before = place.v1.accepted
     for turn in range(3):
         place.proxy.reload(place.text(100, service(f"other-{turn}", place.port)))
         for _ in range(10):
             assert place.app() == "v1"
-    assert place.v1.accepted == before
+    assert place.v1.accepted <= 2  # one for each worker, and none for a reload
 
 
 def test_endpoints_that_are_gone_get_no_more(place: Place) -> None:
