@@ -91,7 +91,10 @@ class _Zygote:
         if pid == 0:
             self._become_worker(row, fds[0])
         os.close(fds[0])
-        self._control.send(NEWS.pack(STARTED, row, pid))
+        try:
+            self._control.send(NEWS.pack(STARTED, row, pid))
+        except OSError:  # killed meanwhile; the worker sees that by itself
+            return False
         return True
 
     def _become_worker(self, row: int, fd: int) -> None:
