@@ -31,8 +31,8 @@ class Scene:
     outbound: int
     inbound: int
 
-    def client(self) -> Peer:
-        return Peer.connect(self.outbound)
+    def client(self, source: str = "") -> Peer:
+        return Peer.connect(self.outbound, source=source)
 
 
 @pytest.fixture(scope="module", params=KINDS)

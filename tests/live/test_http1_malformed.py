@@ -124,7 +124,7 @@ def test_what_http_has_a_status_of_its_own_for(scene: Scene, text: str, status: 
 def test_it_is_logged_and_counted(scene: Scene) -> None:
     counter = "meshproxy_downstream_protocol_errors_total"
     before = scene.proxy.metrics().value(counter)
-    with scene.client() as client:
+    with scene.client("127.0.0.21") as client:
         own = "{}:{}".format(*client.own_name)
         assert client.send("GET /\r\n\r\n").answer().status == 400
     line = scene.proxy.access(own)

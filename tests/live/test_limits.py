@@ -113,7 +113,10 @@ def test_a_head_that_does_not_end_is_not_waited_for(codec: str, start: bytes) ->
 
 
 def test_a_head_that_does_not_end_is_logged_with_a_flag_of_its_own() -> None:
-    with limited(headerTimeout="200ms") as place, Peer.connect(place.port) as client:
+    with (
+        limited(headerTimeout="200ms") as place,
+        Peer.connect(place.port, source="127.0.0.21") as client,
+    ):
         own = "{}:{}".format(*client.own_name)
         assert client.send("GET /").answer().status == 408
         assert " 408 DT request_header_timeout " in place.proxy.access(own)

@@ -53,7 +53,7 @@ class Place:
     ports: dict[str, int]
     servers: dict[str, Server]
 
-    def connect(self, name: str, **more: int) -> Peer:
+    def connect(self, name: str, **more: object) -> Peer:
         return Peer.connect(self.ports[name], **more)  # type: ignore[arg-type]
 
 
@@ -270,7 +270,7 @@ def test_connections_are_logged_and_counted(place: Place) -> None:
         for name in ("connections_opened", "connections_closed", "received_bytes", "sent_bytes")
     ]
     before = [place.proxy.metrics().value(name, **labels) for name in names]
-    with place.connect("tcp_echo") as client:
+    with place.connect("tcp_echo", source="127.0.0.21") as client:
         own = "{}:{}".format(*client.own_name)
         client.send(b"12345")
         assert client.exactly(5) == b"12345"
@@ -285,7 +285,7 @@ def test_connections_are_logged_and_counted(place: Place) -> None:
 
 
 def test_a_reset_is_logged(place: Place) -> None:
-    with place.connect("tcp_resets") as client:
+    with place.connect("tcp_resets", source="127.0.0.22") as client:
         own = "{}:{}".format(*client.own_name)
         client.send(b"\x01")
         assert client.ending() == "reset"

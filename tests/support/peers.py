@@ -134,15 +134,26 @@ class Peer:
 
     @classmethod
     def connect(
-        cls, port: int, host: str = LOCAL, receive_buffer: int = 0, patience: float = PATIENCE
+        cls,
+        port: int,
+        host: str = LOCAL,
+        receive_buffer: int = 0,
+        patience: float = PATIENCE,
+        source: str = "",
     ) -> Self:
-        """``receive_buffer``: what the kernel keeps for a reader that does not read."""
+        """``receive_buffer``: what the kernel keeps for a reader that does not read.
+
+        ``source``: dial from this address. An address of its own tells a client's lines in an
+        access log from those where its port was the proxy's.
+        """
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
             if receive_buffer:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
             sock.settimeout(patience)
+            if source:
+                sock.bind((source, 0))
             sock.connect((host, port))
         except BaseException:
             sock.close()
