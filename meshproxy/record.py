@@ -8,6 +8,7 @@ and attempt, never text that was formatted for the case that somebody asks.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshproxy.base.addr import Address
@@ -34,6 +35,25 @@ class Peer:
 
 
 UNKNOWN_PEER = Peer(UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Secured:
+    """What TLS has made known of a connection; made once for each.
+
+    ``identity`` is the peer's SPIFFE ID, "" where it showed none; ``own`` the one that we showed.
+    ``version`` and ``cipher`` are OpenSSL's names, ``subject`` the peer's in the form of RFC 2253,
+    ``digest`` the SHA-256 of its certificate in hexadecimal, ``dns`` its DNS names.
+    """
+
+    identity: str = ""
+    own: str = ""
+    version: str = ""
+    cipher: str = ""
+    server_name: str = ""
+    subject: str = ""
+    digest: str = ""
+    dns: tuple[str, ...] = ()
 
 
 class Attempt(NamedTuple):
@@ -72,6 +92,7 @@ class Record:
         "response",
         "reused",
         "route",
+        "secured",
         "server_name",
         "start",
         "taken",
@@ -79,6 +100,7 @@ class Record:
         "transport_failure",
         "upstream",
         "upstream_local",
+        "upstream_secured",
         "wall",
         "wire_in",
         "wire_out",
@@ -89,6 +111,8 @@ class Record:
         self.wall = wall
         self.client = client
         self.local = local  # where the client was going: the original destination
+        self.secured: Secured | None = None  # downstream; None: plaintext
+        self.upstream_secured: Secured | None = None
         self.peer = UNKNOWN_PEER  # inbound: the caller; outbound: the endpoint's workload
         # Decisions.
         self.generation = 0

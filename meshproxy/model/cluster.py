@@ -7,6 +7,7 @@ from enum import Enum
 
 from meshproxy.base.addr import ServerAddr
 from meshproxy.model.origin import BUILT_IN, Origin
+from meshproxy.model.tls import UpstreamTls
 from meshproxy.model.workload import UNKNOWN, Workload
 
 
@@ -49,13 +50,15 @@ class UpstreamHttp(Enum):
 class Endpoint:
     """One address of a cluster. ``weight`` is at least 1.
 
-    ``name``: a host whose addresses DNS knows; then ``address`` has only the port.
+    ``name``: a host whose addresses DNS knows; then ``address`` has only the port. ``mtls``: it is
+    known to take the mesh's mutual TLS.
     """
 
     address: ServerAddr
     weight: int = 1
     workload: Workload = UNKNOWN
     name: str = ""
+    mtls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,7 @@ class Cluster:
     refusal: str = ""
     origin: Origin = field(default=BUILT_IN, compare=False)
     keepalive: Keepalive | None = None
+    tls: UpstreamTls | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

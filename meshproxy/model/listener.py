@@ -36,7 +36,8 @@ class FilterChain:
     Beside a ``route_config``, ``tcp`` takes connections that turn out not to be HTTP. Before
     ``tcp``, ``rules`` are asked; the one that fits best wins (`route/l4.py`).
     ``deny``: a policy refuses everything here; the text names it for log and metric alone.
-    ``refuse_plaintext``: only mutual TLS may enter.
+    ``mtls``: the mesh's mutual TLS is ended here. ``refuse_plaintext``: nothing else may enter; the
+    text says who asks for that.
     """
 
     name: str
@@ -46,6 +47,7 @@ class FilterChain:
     route_config: str = ""
     tcp: TcpRoute | None = None
     deny: str = ""
+    mtls: bool = False
     refuse_plaintext: str = ""
     origin: Origin = field(default=BUILT_IN, compare=False)
     rules: tuple[TcpRoute, ...] = ()

@@ -28,7 +28,7 @@ class Snapshot:
     ``hosts`` are keyed ``ROUTE_CONFIG/HOST``. ``peers`` knows the workloads of the mesh by IP, so
     that a caller without a certificate can still be named in metrics. ``outbound_allow_any``: what
     no route knows is sent to the cluster ``outbound_rest`` (else refused). ``trust_domain`` is
-    SPIFFE's.
+    SPIFFE's, and callers of ``trust_domain_aliases`` are taken for its own.
     """
 
     workload: Workload = UNKNOWN
@@ -42,6 +42,7 @@ class Snapshot:
     outbound_allow_any: bool = True
     trust_domain: str = "cluster.local"
     outbound_rest: str = "PassthroughCluster"
+    trust_domain_aliases: tuple[str, ...] = ()
 
     def parts(self) -> dict[PartKey, Any]:
         """The snapshot cut into the pieces that are compared and sent one by one."""
@@ -62,6 +63,7 @@ SINGLES = (
     "outbound_allow_any",
     "trust_domain",
     "outbound_rest",
+    "trust_domain_aliases",
 )
 
 

@@ -21,12 +21,15 @@ RANKS = {
     "wire": 1,
     "record": 1,
     "translate": 2,
+    "identity": 2,
+    "policy": 2,
     "route": 2,
     "cluster": 2,
     "telemetry": 2,
     "show": 2,
     "plan": 3,
     "aio": 4,
+    "tls": 4,
     "upstream": 5,
     "serve": 6,
     "listen": 7,
@@ -57,6 +60,7 @@ SAME_RANK = {
     ("runtime", "listen"),
     ("runtime", "export"),
     ("runtime", "sources"),
+    ("tls", "aio"),
     ("admin", "runtime"),
 }
 
