@@ -1,8 +1,7 @@
 """A small public-key infrastructure: good certificates, and every bad one by name.
 
     authority = Authority("cluster.local")
-    leaf = authority.issue("default/front")
-    leaf.write(folder)                   # cert-chain.pem, key.pem, root-cert.pem, as Istio names them
+    authority.issue("default/front").write(folder)    # in Istio's file names
     BAD["expired"](authority, "default/front").write(other)
 
 It has nothing in common with the program's own authority, which it is there to check.
