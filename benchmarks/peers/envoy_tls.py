@@ -64,16 +64,15 @@ def _common(folder: Path, names: list[dict[str, str]], alpn: Iterable[str]) -> J
     }
     if (folder / "ca-crl.pem").exists():
         validation["crl"] = {"filename": str(folder / "ca-crl.pem")}
-    return {
-        "tls_certificates": [
+    common: Json = {"validation_context": validation, "alpn_protocols": list(alpn)}
+    if (folder / "cert-chain.pem").exists():
+        common["tls_certificates"] = [
             {
                 "certificate_chain": {"filename": str(folder / "cert-chain.pem")},
                 "private_key": {"filename": str(folder / "key.pem")},
             }
-        ],
-        "validation_context": validation,
-        "alpn_protocols": list(alpn),
-    }
+        ]
+    return common
 
 
 def _socket(kind: str, common: Json, **more: Any) -> Json:

@@ -23,7 +23,6 @@ from tests.support.hop import (
     Caller,
     called,
     caller,
-    sni,
 )
 from tests.support.pki import Authority
 

@@ -49,10 +49,11 @@ class EnvoyProcess:
         path = program()
         assert path is not None
         command = [path, "-c", str(self._config), "--concurrency", "1", "-l", "error"]
+        command += ["--disable-hot-restart", "--file-flush-interval-msec", "20"]
         log = self.folder / "log"
         with log.open("wb") as out:
             self._popen = subprocess.Popen(
-                [*command, "--disable-hot-restart"],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,

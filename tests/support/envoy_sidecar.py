@@ -72,9 +72,13 @@ class EnvoySidecar(EnvoyProcess):
     """Listens on ``ports``: those of ``inbound`` first, then those of ``outbound``."""
 
     def __init__(
-        self, leaf: Leaf, inbound: Sequence[Inbound] = (), outbound: Sequence[Outbound] = ()
+        self,
+        leaf: Leaf,
+        inbound: Sequence[Inbound] = (),
+        outbound: Sequence[Outbound] = (),
+        ports: Sequence[int] = (),
     ) -> None:
-        self.ports = [free_port() for _ in (*inbound, *outbound)]
+        self.ports = list(ports) or [free_port() for _ in (*inbound, *outbound)]
         self.admin = free_port()
         super().__init__(self.ports[-1])
         certs = leaf.write(self.folder / "certs")
@@ -112,13 +116,9 @@ class EnvoySidecar(EnvoyProcess):
         line: dict[str, Any] = wait_until(found, lambda: f"{fields} in {self.log()}")
         return line
 
-    def refusal(self) -> str:
-        """Why the first connection that was refused was."""
-
-        def found() -> str | None:
-            return next((line["refused"] for line in self.log() if line["refused"]), None)
-
-        return str(wait_until(found, lambda: f"a refusal in {self.log()}"))
+    def refusals(self) -> list[str]:
+        """Why callers or upstreams were refused so far."""
+        return [why for line in self.log() if (why := line["refused"] or line["refused_by"])]
 
 
 # Listeners.

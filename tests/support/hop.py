@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from tests.support.envoy_sidecar import EnvoySidecar, Inbound, Outbound
 from tests.support.http2 import Http2App, Http2Client
-from tests.support.peers import LOCAL, Peer, ask
+from tests.support.peers import LOCAL, Peer, ask, wait_until
 from tests.support.pki import TRUST_DOMAIN, Leaf
 from tests.support.servers import App, Server, echo_bytes
 from tests.support.sidecar import (
@@ -37,8 +37,7 @@ FRONT, BACK = "default/front", "default/back"
 FRONT_ID = f"spiffe://{TRUST_DOMAIN}/ns/default/sa/front"
 BACK_ID = f"spiffe://{TRUST_DOMAIN}/ns/default/sa/back"
 
-# What a request, or a connection's bytes, came to.
-OK = (200, "")
+_SAID = b"more than the head of a TLS record"
 
 
 class Apps:
@@ -76,6 +75,21 @@ class End:
     sidecar: Any
 
     @property
+    def kind(self) -> str:
+        return "ours" if isinstance(self.sidecar, Sidecar) else "envoy"
+
+    def refusals(self) -> list[str]:
+        """Why peers were refused so far."""
+        return self.envoy.refusals() if self.kind == "envoy" else []
+
+    def wait_for_refusal(self, text: str, before: int) -> None:
+        """That a refusal after so many others says this."""
+        wait_until(
+            lambda: any(text in reason for reason in self.refusals()[before:]),
+            lambda: f"{text!r} in {self.refusals()[before:]}",
+        )
+
+    @property
     def ours(self) -> Sidecar:
         assert isinstance(self.sidecar, Sidecar)
         return self.sidecar
@@ -107,7 +121,7 @@ class Caller(End):
                 seen = dict(stream.json["headers"]) if stream.status == 200 else {}
                 return Told(stream.status, stream.text, _lower(seen))
         with Peer.connect(port) as peer, contextlib.suppress(ConnectionError):
-            if peer.send_quietly(b"ping") and peer.more() == b"ping":
+            if peer.send_quietly(_SAID) and peer.more() == _SAID:
                 return Told(200, "", {})
         return Told(0, "", {})
 
@@ -128,19 +142,29 @@ def _lower(headers: Mapping[str, str]) -> dict[str, str]:
 # The called end.
 
 
+def free_ports() -> dict[str, int]:
+    return {protocol: free_port() for protocol in PROTOCOLS}
+
+
 @contextlib.contextmanager
 def called(
-    kind: str, leaf: Leaf, apps: Apps, *, strict: bool = True, **more: Any
+    kind: str,
+    leaf: Leaf,
+    apps: Apps,
+    *,
+    strict: bool = True,
+    ports: Mapping[str, int] | None = None,
+    **more: Any,
 ) -> Iterator[Called]:
+    ports = ports or free_ports()
     if kind == "envoy":
         inbound = [
             Inbound(port, "tcp" if protocol == "tcp" else "http", strict)
             for protocol, port in apps.ports.items()
         ]
-        with EnvoySidecar(leaf, inbound=inbound) as envoy:
-            yield Called(dict(zip(PROTOCOLS, envoy.ports, strict=True)), envoy)
+        with EnvoySidecar(leaf, inbound=inbound, ports=list(ports.values())) as envoy:
+            yield Called(ports, envoy)
         return
-    ports = {protocol: free_port() for protocol in PROTOCOLS}
     text = called_config(ports, apps.ports, "STRICT" if strict else "PERMISSIVE")
     with ours(text, leaf, **more) as sidecar:
         yield Called(ports, sidecar)
@@ -161,18 +185,27 @@ def called_config(ports: Mapping[str, int], apps: Mapping[str, int], mode: str) 
 
 @contextlib.contextmanager
 def caller(
-    kind: str, leaf: Leaf, to: Mapping[str, int], *, names: Sequence[str] = (BACK_ID,), **more: Any
+    kind: str,
+    leaf: Leaf,
+    to: Mapping[str, int],
+    *,
+    names: Sequence[str] = (BACK_ID,),
+    mutual: bool = True,
+    **more: Any,
 ) -> Iterator[Caller]:
-    """``to``: the ports of the called end; ``names``: who is expected there."""
+    """``to``: the ports of the called end; ``names``: who is expected there (ours knows it from
+    the endpoints' service account)."""
+    ports = free_ports()
     if kind == "envoy":
         outbound = [
-            Outbound(to[each], tuple(names), each, sni(each, to[each])) for each in PROTOCOLS
+            Outbound(to[each], tuple(names), each, sni(each, ports[each]), mutual)
+            for each in PROTOCOLS
         ]
-        with EnvoySidecar(leaf, outbound=outbound) as envoy:
-            yield Caller(dict(zip(PROTOCOLS, envoy.ports, strict=True)), envoy)
+        with EnvoySidecar(leaf, outbound=outbound, ports=list(ports.values())) as envoy:
+            yield Caller(ports, envoy)
         return
-    ports = {protocol: free_port() for protocol in PROTOCOLS}
-    with ours(caller_config(ports, to), leaf, **more) as sidecar:
+    mode = "ISTIO_MUTUAL" if mutual else "DISABLE"
+    with ours(caller_config(ports, to, mode), leaf, **more) as sidecar:
         yield Caller(ports, sidecar)
 
 

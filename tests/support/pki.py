@@ -151,7 +151,7 @@ class Authority:
             *(x509.IPAddress(ipaddress.ip_address(ip)) for ip in ips),
         ]
         # As Istio's: no subject where there is a SAN, which is then critical (RFC 5280, 4.2.1.6).
-        subject = x509.Name([]) if names else _name("nobody")
+        subject = x509.Name([]) if names else _name("nobody", NameOID.COMMON_NAME)
         builder = _builder(
             subject, subject if self_signed else self._issuer.name, key, not_before, not_after
         )
@@ -190,8 +190,8 @@ def _builder(
     )
 
 
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, text)])
+def _name(text: str, kind: x509.ObjectIdentifier = NameOID.ORGANIZATION_NAME) -> x509.Name:
+    return x509.Name([x509.NameAttribute(kind, text)])
 
 
 def _usage(names: Iterable[str]) -> x509.KeyUsage:
