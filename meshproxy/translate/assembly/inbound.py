@@ -8,7 +8,8 @@ port that a PeerAuthentication names; and one for all the rest, passed on as it 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from meshproxy.base.addr import ServerAddr
 from meshproxy.model.cluster import NO_SERVICE, Balance, Cluster, ClusterKind, Endpoint
@@ -30,21 +31,30 @@ from meshproxy.translate.protocol import Protocol
 _WILDCARDS = ("0.0.0.0", "::")
 
 
+class Door(NamedTuple):
+    """How callers may come in, as in `FilterChain`."""
+
+    mtls: bool = False
+    refuse_plaintext: str = ""
+
+
+OPEN = Door()
+
+
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What holds at the door: texts as in `FilterChain`; ``ports`` are exceptions to ``strict``."""
+    """What holds at the door: ``deny`` as in `FilterChain`; ``ports`` are exceptions to ``door``."""
 
     deny: str = ""
-    strict: str = ""
-    ports: Mapping[int, str] | None = None
+    door: Door = OPEN
+    ports: Mapping[int, Door] = field(default_factory=dict)
 
     def on(self, chain: FilterChain) -> FilterChain:
-        strict = self.strict
-        if self.ports is not None:
-            strict = self.ports.get(chain.port, strict)
-        if not self.deny and not strict:
+        door = self.ports.get(chain.port, self.door)
+        if not self.deny and door == OPEN:
             return chain
-        return replace(chain, deny=self.deny, refuse_plaintext=strict or chain.refuse_plaintext)
+        strict = door.refuse_plaintext or chain.refuse_plaintext
+        return replace(chain, deny=self.deny, mtls=door.mtls, refuse_plaintext=strict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +164,7 @@ def captured_listener(
     rest = FilterChain(VIRTUAL_INBOUND, Application.DETECT, tcp=passed)
     chains += [
         guard.on(replace(rest, name=f"{VIRTUAL_INBOUND}_{number}", port=number))
-        for number in sorted(set(guard.ports or ()) - taken)
+        for number in sorted(set(guard.ports) - taken)
     ]
     chains.append(guard.on(rest))
     return Listener(VIRTUAL_INBOUND, Direction.INBOUND, True, port, bind, tuple(chains))

@@ -1,9 +1,4 @@
-"""Who may call this workload, as far as this build can tell: mutual TLS or not, and what is closed.
-
-Istio's precedence (`pilot/pkg/security/authn`): a PeerAuthentication without selector in the root
-namespace is for the mesh, elsewhere for its namespace; one with a selector is for workloads of its
-namespace and may set single ports. Of several of the same reach the oldest counts.
-"""
+"""Who may call this workload, as far as this build can tell: mutual TLS or not, and what is closed."""
 
 from __future__ import annotations
 
@@ -11,18 +6,18 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from meshproxy.translate.assembly.catalog import Catalog, Entry
-from meshproxy.translate.assembly.inbound import Guard
+from meshproxy.translate.assembly.inbound import Door, Guard
+from meshproxy.translate.assembly.peer_modes import DISABLE, STRICT, Mode, PeerModes
 from meshproxy.translate.assembly.scope import Self
 from meshproxy.translate.kinds.authorization_policy import AuthorizationPolicy
 from meshproxy.translate.kinds.meta import Meta, selects
 from meshproxy.translate.kinds.peer_authentication import PeerAuthentication
 from meshproxy.translate.kinds.request_authentication import RequestAuthentication
 
-_UNSET = "UNSET"
-_STRICT = "STRICT"
 
-
-def build_guard(catalog: Catalog, self_: Self, root: str) -> Guard:
+def build_guard(
+    catalog: Catalog, self_: Self, root: str, modes: PeerModes, identity: bool
+) -> Guard:
     """What stands at the door of every inbound chain."""
     peers = [entry.value for entry in catalog.all(PeerAuthentication)]
     broken = [
@@ -31,22 +26,20 @@ def build_guard(catalog: Catalog, self_: Self, root: str) -> Guard:
         if peer.fault and _reaches(peer.meta, peer.selector, self_, root)
     ]
     closed = broken or _closed(catalog, self_, root)
-    mesh, namespace, workload = _levels(peers, self_, root)
-    strict = ""
-    for policy in (mesh, namespace, workload):
-        if policy is not None and policy.mode != _UNSET:
-            strict = _say(policy, policy.mode)
-    ports: Mapping[int, str] = {}
-    if workload is not None:
-        ports = {
-            port: strict if mode == _UNSET else _say(workload, mode)
-            for port, mode in workload.ports.items()
-        }
-    return Guard(closed[0] if closed else "", strict, ports or None)
+    found = modes.of(self_.namespace, self_.labels)
+    ports = {port: _door(mode, identity) for port, mode in found.ports.items()}
+    return Guard(closed[0] if closed else "", _door(found.mode, identity), ports)
 
 
-def _say(policy: PeerAuthentication, mode: str) -> str:
-    return f"{policy.meta} asks for mutual TLS (STRICT)" if mode == _STRICT else ""
+def _door(mode: Mode, identity: bool) -> Door:
+    """Without an identity a caller's mutual TLS can't be answered.
+
+    Where it is wanted but not asked for, it is then none of ours and goes on to the app as any TLS
+    does; where it must be, nothing comes in.
+    """
+    if mode.mode == STRICT and mode.policy is not None:
+        return Door(True, f"{mode.policy.meta} asks for mutual TLS (STRICT)")
+    return Door(identity and mode.mode != DISABLE)
 
 
 def _closed(catalog: Catalog, self_: Self, root: str) -> list[str]:
@@ -77,20 +70,3 @@ def _reaching(entries: Iterable[Entry[T]], self_: Self, root: str) -> list[T]:
 
 def _reaches(meta: Meta, selector: Mapping[str, str] | None, self_: Self, root: str) -> bool:
     return meta.namespace in (root, self_.namespace) and selects(selector or {}, self_.labels)
-
-
-def _levels(
-    peers: list[PeerAuthentication], self_: Self, root: str
-) -> tuple[PeerAuthentication | None, PeerAuthentication | None, PeerAuthentication | None]:
-    """The policies of the mesh, the namespace and the workload; ``peers`` are the oldest first."""
-    mesh = namespace = workload = None
-    for peer in peers:
-        own = peer.meta.namespace
-        if peer.selector is None:
-            if own == root:
-                mesh = mesh or peer
-            elif own == self_.namespace:
-                namespace = namespace or peer
-        elif own == self_.namespace and own != root and selects(peer.selector, self_.labels):
-            workload = workload or peer
-    return mesh, namespace, workload

@@ -17,6 +17,7 @@ from meshproxy.translate.assembly.mesh import build_settings, choose_mesh, defau
 from meshproxy.translate.assembly.names import PASSTHROUGH, outbound_cluster
 from meshproxy.translate.assembly.outbound import Routing
 from meshproxy.translate.assembly.own import Own, OwnFinder
+from meshproxy.translate.assembly.peer_modes import PeerModes
 from meshproxy.translate.assembly.references import UNKNOWN_REFERENCE, check_references
 from meshproxy.translate.assembly.remarks import Remarks
 from meshproxy.translate.assembly.rules import RuleBook
@@ -40,6 +41,7 @@ from meshproxy.translate.assembly.sidecars import remark_sidecars
 from meshproxy.translate.assembly.workloads import Workloads
 from meshproxy.translate.kinds.destination_rule import DestinationRule
 from meshproxy.translate.kinds.endpoints import Endpoints
+from meshproxy.translate.kinds.peer_authentication import PeerAuthentication
 from meshproxy.translate.kinds.pod import Pod
 from meshproxy.translate.kinds.service import Service
 from meshproxy.translate.kinds.service_entry import ServiceEntry
@@ -62,6 +64,8 @@ class SnapshotBuilder:
         self._options = options
         self._memo = memo
         self._mesh = mesh.config
+        peers = [entry.value for entry in catalog.all(PeerAuthentication)]
+        self._modes = PeerModes(peers, self._mesh.root_namespace)
         pods = [entry.value for entry in catalog.all(Pod)]
         entries = [entry.value for entry in catalog.all(WorkloadEntry)]
         self._workloads = Workloads(pods, entries, memo)
@@ -85,7 +89,7 @@ class SnapshotBuilder:
             chosen,
             rest,
             defaults,
-            build_guard(self._catalog, own.self_, root),
+            build_guard(self._catalog, own.self_, root, self._modes, self._options.identity),
             self.remarks,
             self._memo,
         )

@@ -35,8 +35,9 @@ STRICT = "{mtls: {mode: STRICT}}"
 OPEN = "{mtls: {mode: PERMISSIVE}}"
 
 
-def chain(*texts: str, port: int = 80) -> FilterChain:
-    return follow(snapshot_of(SERVICE, *texts), "virtualInbound", Call(port, "10.0.0.1")).chain
+def chain(*texts: str, port: int = 80, identity: bool = False) -> FilterChain:
+    made = snapshot_of(SERVICE, *texts, identity=identity)
+    return follow(made, "virtualInbound", Call(port, "10.0.0.1")).chain
 
 
 def strict(*texts: str, port: int = 80) -> bool:
@@ -47,6 +48,38 @@ def strict(*texts: str, port: int = 80) -> bool:
 def test_plaintext_may_enter(mode: str) -> None:
     assert not strict()
     assert not strict(peer(f"{{mtls: {{mode: {mode}}}}}"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "identity", "mtls"),
+    [
+        ("STRICT", True, True),
+        ("PERMISSIVE", True, True),
+        ("UNSET", True, True),
+        ("DISABLE", True, False),
+        # It can't be answered; that it must be is said all the same, so that nothing else enters.
+        ("STRICT", False, True),
+        ("PERMISSIVE", False, False),
+        ("UNSET", False, False),
+        ("DISABLE", False, False),
+    ],
+)
+def test_where_mutual_tls_is_ended(mode: str, identity: bool, mtls: bool) -> None:
+    for port in (80, 81, 9999):
+        found = chain(peer(f"{{mtls: {{mode: {mode}}}}}"), port=port, identity=identity)
+        assert found.mtls is mtls
+        assert bool(found.refuse_plaintext) == (mode == "STRICT")
+
+
+def test_mutual_tls_is_ended_without_any_policy() -> None:
+    assert chain(identity=True).mtls
+    assert not chain().mtls
+
+
+def test_mutual_tls_of_a_port() -> None:
+    spec = f"{{{MINE}, mtls: {{mode: DISABLE}}, portLevelMtls: {{81: {{mode: PERMISSIVE}}}}}}"
+    for port, mtls in ((80, False), (81, True), (9999, False)):
+        assert chain(peer(spec), port=port, identity=True).mtls is mtls
 
 
 def test_strict_is_for_known_and_unknown_ports() -> None:
