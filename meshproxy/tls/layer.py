@@ -51,6 +51,7 @@ class TlsLayer(asyncio.Transport):
         self._raw: Any = None
         self._established = False
         self._failed = False
+        self._writable = False
         self._end_sent = False  # our close_notify has been written
         self._end_read = False  # the peer's has come
         self._half_open = False  # the protocol goes on writing after the peer's end
@@ -94,6 +95,7 @@ class TlsLayer(asyncio.Transport):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closing = True
+        self._writable = False
         if not self._established and not self._failed:
             self._failed = True
             self._owner.on_handshake_failed(
@@ -121,11 +123,11 @@ class TlsLayer(asyncio.Transport):
             self._flush()  # the alert
             self._fail(read_failure(error))
             return
-        self._established = True
+        self._established = self._writable = True
         self._flush()
         self._owner.on_secured(self)
         if self.secured is None:
-            self._failed = True
+            self._failed, self._writable = True, False
         elif self._incoming.pending and not self._closing:
             self._read()
 
@@ -159,6 +161,7 @@ class TlsLayer(asyncio.Transport):
             self._protocol.data_received(pieces[0] if len(pieces) == 1 else b"".join(pieces))
         if self._error is not None:
             self._closing = True
+            self._writable = False
             self._raw.close()
         elif ended and not self._end_read:
             self._end_read = True
@@ -174,7 +177,7 @@ class TlsLayer(asyncio.Transport):
     # The protocol calls these.
 
     def write(self, data: Any) -> None:
-        if not data or self._closing or self._end_sent or self._raw.is_closing():
+        if not data or not self._writable or self._raw.is_closing():
             return
         tls, outgoing = self.tls, self._outgoing
         if len(data) <= _BULK:
@@ -203,6 +206,7 @@ class TlsLayer(asyncio.Transport):
         if self._end_sent or not self._established:
             return
         self._end_sent = True
+        self._writable = False
         try:
             self.tls.unwrap()
         except ssl.SSLError:
@@ -217,6 +221,7 @@ class TlsLayer(asyncio.Transport):
 
     def abort(self) -> None:
         self._closing = True
+        self._writable = False
         self._raw.abort()
 
     def is_closing(self) -> bool:
