@@ -105,8 +105,10 @@ def test_expectations(case: dict[str, Any]) -> None:
             name, _, number = expected["route_to"].partition(":")
             assert outcome.cluster == f"outbound|{number}||{name}"
         if "upstream_tls" in expected:
-            # Not done by this build: then it is refused, and not sent in the clear.
-            assert expected["upstream_tls"] in found.snapshot.clusters[outcome.cluster].refusal
+            tls = found.snapshot.clusters[outcome.cluster].tls
+            assert tls is not None
+            # The rule gives no name: the one that was asked for is.
+            assert (tls.mode.value, tls.sni) == (expected["upstream_tls"], "")
 
 
 def test_what_is_left_out_is_said() -> None:

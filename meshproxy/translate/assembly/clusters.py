@@ -12,9 +12,16 @@ from meshproxy.translate.assembly.names import (
     INBOUND_PASSTHROUGH,
     PASSTHROUGH,
     outbound_cluster,
+    outbound_sni,
 )
-from meshproxy.translate.assembly.rules import Policy, RuleBook, RuleSet
+from meshproxy.translate.assembly.rules import RuleBook, RuleSet
 from meshproxy.translate.assembly.services import MeshService
+from meshproxy.translate.assembly.upstream_tls import (
+    Credentials,
+    auto_tls,
+    rule_tls,
+    service_names,
+)
 from meshproxy.translate.kinds.destination_rule import Subset
 from meshproxy.translate.kinds.service import ServicePort
 from meshproxy.translate.kinds.service_entry import Resolution
@@ -58,7 +65,11 @@ def fixed_clusters(defaults: Defaults) -> dict[str, Cluster]:
 
 
 def service_clusters(
-    service: MeshService, book: RuleBook, defaults: Defaults, memo: Memo
+    service: MeshService,
+    book: RuleBook,
+    defaults: Defaults,
+    credentials: Credentials,
+    memo: Memo,
 ) -> tuple[Cluster, ...]:
     """All clusters of a service; none of an alias, whose callers go to what it stands for."""
     if service.alias_of:
@@ -66,18 +77,27 @@ def service_clusters(
     rules = book.of(service)
     return memo.get(
         ("clusters", service.host),
-        (service, rules.rules, rules.origin, defaults.connect_timeout, defaults.upstream_idle),
-        partial(_build, service, rules, defaults),
+        (
+            service,
+            rules.rules,
+            rules.origin,
+            defaults.connect_timeout,
+            defaults.upstream_idle,
+            credentials,
+        ),
+        partial(_build, service, rules, defaults, credentials),
     )
 
 
-def _build(service: MeshService, rules: RuleSet, defaults: Defaults) -> tuple[Cluster, ...]:
-    found = []
-    subsets = rules.subsets
-    for port in service.ports:
-        found.append(_cluster(service, port, None, rules, defaults))
-        found += [_cluster(service, port, subset, rules, defaults) for subset in subsets.values()]
-    return tuple(found)
+def _build(
+    service: MeshService, rules: RuleSet, defaults: Defaults, credentials: Credentials
+) -> tuple[Cluster, ...]:
+    names = service_names(service, credentials)
+    return tuple(
+        _cluster(service, port, subset, rules, defaults, credentials, names)
+        for port in service.ports
+        for subset in (None, *rules.subsets.values())
+    )
 
 
 def _cluster(
@@ -86,9 +106,11 @@ def _cluster(
     subset: Subset | None,
     rules: RuleSet,
     defaults: Defaults,
+    credentials: Credentials,
+    names: tuple[str, ...],
 ) -> Cluster:
     policy = rules.policy(port.number, subset)
-    endpoints = service.endpoints.get(port.number, ())
+    known = endpoints = service.endpoints.get(port.number, ())
     if subset is not None:
         endpoints = tuple(each for each in endpoints if _in_subset(each, subset))
     resolution = service.resolution(port.number)
@@ -97,8 +119,16 @@ def _cluster(
         kind = ClusterKind.ORIGINAL_DST
     if policy.balance is Balance.PASSTHROUGH or resolution is Resolution.NONE:
         kind, endpoints = ClusterKind.ORIGINAL_DST, ()
+    name = subset.name if subset else ""
+    sni = outbound_sni(port.number, service.host, name)
+    if policy.tls is not None:
+        tls = rule_tls(policy.tls, rules.rules[0].meta, service, sni, names, credentials)
+    else:
+        by_endpoint = bool(endpoints) or kind is not ClusterKind.ORIGINAL_DST
+        judged = endpoints if by_endpoint else known
+        tls = auto_tls(service, judged, by_endpoint, sni, names, credentials)
     return Cluster(
-        outbound_cluster(port.number, service.host, subset.name if subset else ""),
+        outbound_cluster(port.number, service.host, name),
         kind,
         endpoints,
         policy.balance,
@@ -108,9 +138,10 @@ def _cluster(
         if policy.pool.connect_timeout is None
         else policy.pool.connect_timeout,
         defaults.upstream_idle if policy.pool.idle_timeout is None else policy.pool.idle_timeout,
-        refusal=_refusal(policy, rules, resolution),
+        refusal=_refusal(resolution) or tls.refusal,
         origin=rules.origin if rules.rules else service.origin,
         keepalive=policy.pool.keepalive,
+        tls=tls.tls,
     )
 
 
@@ -127,11 +158,7 @@ def _kind(resolution: Resolution, endpoints: tuple[Endpoint, ...]) -> ClusterKin
     return ClusterKind.STRICT_DNS
 
 
-def _refusal(policy: Policy, rules: RuleSet, resolution: Resolution) -> str:
-    """TLS that is asked for and not originated here must not become plain text in silence."""
+def _refusal(resolution: Resolution) -> str:
     if resolution is Resolution.DYNAMIC_DNS:
         return "resolution DYNAMIC_DNS is not implemented in this build"
-    if policy.tls == "DISABLE":
-        return ""
-    meta = rules.rules[0].meta
-    return f"{meta} asks for TLS mode {policy.tls}, which is not implemented in this build"
+    return ""

@@ -11,9 +11,8 @@ from typing import Generic, TypeVar
 
 from meshproxy.base.addr import ServerAddr, is_ip
 from meshproxy.model.cluster import Endpoint
-from meshproxy.model.workload import UNKNOWN, Workload
 from meshproxy.translate.assembly.memo import Memo
-from meshproxy.translate.assembly.workloads import Workloads
+from meshproxy.translate.assembly.workloads import NOBODY, Peer, Workloads
 from meshproxy.translate.kinds.endpoints import Backend, Endpoints, EndpointSet
 from meshproxy.translate.kinds.meta import selects
 from meshproxy.translate.kinds.pod import Pod
@@ -58,6 +57,7 @@ class EndpointFinder:
         if sets:
             pods = []
         known = [self._known(namespace, backend) for each in sets for backend in each.backends]
+        known += self._workloads.all_of(pods, entries)
         inputs = (service, *sets, *known, *pods, *entries)
         return self._memo.get(
             ("endpoints", namespace, name),
@@ -75,13 +75,13 @@ class EndpointFinder:
         pods = list(self._pods.select(namespace, selector))
         return pods, list(self._entries.select(namespace, selector))
 
-    def _known(self, namespace: str, backend: Backend) -> Workload:
+    def _known(self, namespace: str, backend: Backend) -> Peer:
         """Who is at a backend: the pod that is named there, else whoever has the address."""
         if backend.pod:
-            workload = self._workloads.by_pod.get((namespace, backend.pod))
-            if workload is not None:
-                return workload
-        return self._workloads.by_address.get(backend.address, UNKNOWN)
+            peer = self._workloads.by_pod.get((namespace, backend.pod))
+            if peer is not None:
+                return peer
+        return self._workloads.peers.get(backend.address, NOBODY)
 
     def _port(
         self,
@@ -96,19 +96,19 @@ class EndpointFinder:
             number = each.port(port.name)
             for backend in each.backends if number else ():
                 if backend.ready or service.not_ready_too:
-                    workload = self._known(service.meta.namespace, backend)
-                    add_endpoint(found, backend.address, number, workload)
+                    peer = self._known(service.meta.namespace, backend)
+                    add_endpoint(found, backend.address, number, peer)
         for pod in pods:
             number = _pod_port(pod, port)
             if number and (pod.ready or service.not_ready_too):
-                workload = self._workloads.by_pod[(pod.meta.namespace, pod.meta.name)]
+                peer = self._workloads.by_pod[(pod.meta.namespace, pod.meta.name)]
                 for address in pod.addresses:
-                    add_endpoint(found, address, number, workload)
+                    add_endpoint(found, address, number, peer)
         for entry in entries:
             number = entry_port(entry, port)
             if number:
-                workload = self._workloads.by_entry[(entry.meta.namespace, entry.meta.name)]
-                add_entry(found, entry, number, workload)
+                peer = self._workloads.by_entry[(entry.meta.namespace, entry.meta.name)]
+                add_entry(found, entry, number, peer)
         return _one_family(service, tuple(found.values()))
 
 
@@ -126,21 +126,21 @@ def _one_family(service: Service, endpoints: tuple[Endpoint, ...]) -> tuple[Endp
     )
 
 
-def add_endpoint(found: Found, ip: str, port: int, workload: Workload, weight: int = 1) -> None:
+def add_endpoint(found: Found, ip: str, port: int, peer: Peer, weight: int = 1) -> None:
     """The first to name an address is the one that counts."""
     address = ServerAddr(ip, port)
-    found.setdefault(("", address), Endpoint(address, weight, workload))
+    endpoint = Endpoint(address, weight, peer.workload, mtls=peer.mutual(port))
+    found.setdefault(("", address), endpoint)
 
 
-def add_entry(found: Found, entry: WorkloadEntry, port: int, workload: Workload) -> None:
+def add_entry(found: Found, entry: WorkloadEntry, port: int, peer: Peer) -> None:
     """An entry may be known by a name, whose addresses DNS knows."""
     if is_ip(entry.address):
-        add_endpoint(found, entry.address, port, workload, entry.weight)
+        add_endpoint(found, entry.address, port, peer, entry.weight)
     elif entry.address and not entry.address.startswith(UNIX):
         address = ServerAddr("", port)
-        found.setdefault(
-            (entry.address, address), Endpoint(address, entry.weight, workload, entry.address)
-        )
+        endpoint = Endpoint(address, entry.weight, peer.workload, entry.address, peer.mutual(port))
+        found.setdefault((entry.address, address), endpoint)
 
 
 def _pod_port(pod: Pod, port: ServicePort) -> int:

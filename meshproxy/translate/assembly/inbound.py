@@ -43,7 +43,7 @@ OPEN = Door()
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What holds at the door: ``deny`` as in `FilterChain`; ``ports`` are exceptions to ``door``."""
+    """What callers meet: ``deny`` as in `FilterChain`; ``ports`` are exceptions to ``door``."""
 
     deny: str = ""
     door: Door = OPEN

@@ -13,6 +13,11 @@ def outbound_cluster(port: int, host: str, subset: str = "") -> str:
     return f"outbound|{port}|{subset}|{host}"
 
 
+def outbound_sni(port: int, host: str, subset: str = "") -> str:
+    """The name that mutual TLS in the mesh asks for (Istio `BuildDNSSrvSubsetKey`)."""
+    return f"outbound_.{port}_.{subset}_.{host}"
+
+
 def inbound_cluster(port: int) -> str:
     return f"inbound|{port}||"
 

@@ -48,11 +48,11 @@ class OwnFinder:
         for pod in pods:
             name = (pod.meta.namespace, pod.meta.name)
             addresses = () if pod.host_network else pod.addresses
-            self._candidates.append((name, workloads.by_pod[name], addresses))
+            self._candidates.append((name, workloads.by_pod[name].workload, addresses))
         for entry in entries:
             name = (entry.meta.namespace, entry.meta.name)
             addresses = (entry.address,) if is_ip(entry.address) else ()
-            self._candidates.append((name, workloads.by_entry[name], addresses))
+            self._candidates.append((name, workloads.by_entry[name].workload, addresses))
 
     def named(self, namespace: str, name: str, host: frozenset[str]) -> Own:
         """A name nobody has is taken at its word: a pod may be known by its address alone."""

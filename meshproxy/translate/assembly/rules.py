@@ -19,6 +19,7 @@ from meshproxy.model.origin import BUILT_IN, Origin
 from meshproxy.translate.assembly.catalog import Entry
 from meshproxy.translate.assembly.scope import Self, is_visible
 from meshproxy.translate.assembly.services import MeshService, Registry
+from meshproxy.translate.kinds.client_tls import ClientTls
 from meshproxy.translate.kinds.destination_rule import DestinationRule, Subset
 from meshproxy.translate.kinds.meta import selects
 from meshproxy.translate.kinds.traffic_policy import NO_POLICY, Pool, TrafficPolicy
@@ -29,11 +30,14 @@ NO_POOL = Pool()
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What holds for one cluster, once services, ports and subsets have had their say."""
+    """What holds for one cluster, once services, ports and subsets have had their say.
+
+    ``tls`` None: no rule says anything of it.
+    """
 
     balance: Balance = Balance.LEAST_REQUEST
     pool: Pool = NO_POOL
-    tls: str = "DISABLE"
+    tls: ClientTls | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -66,7 +70,7 @@ class RuleSet:
         return Policy(
             chosen.balance or Balance.LEAST_REQUEST,
             chosen.pool or NO_POOL,
-            chosen.tls or "DISABLE",
+            chosen.tls,
         )
 
 

@@ -1,4 +1,4 @@
-"""Who may call this workload, as far as this build can tell: mutual TLS or not, and what is closed."""
+"""Who may call this workload, as far as this build can tell: with mutual TLS, or not at all."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from meshproxy.translate.assembly.endpoints import (
 )
 from meshproxy.translate.assembly.memo import Memo
 from meshproxy.translate.assembly.services import MeshService
-from meshproxy.translate.assembly.workloads import Workloads, inline_workload
+from meshproxy.translate.assembly.workloads import Workloads
 from meshproxy.translate.kinds.pod import Pod
 from meshproxy.translate.kinds.service import ServicePort
 from meshproxy.translate.kinds.service_entry import Resolution, ServiceEntry
@@ -58,6 +58,7 @@ class ServiceEntries:
                 entry.origin,
                 resolutions={port.number: value.resolution for port in value.ports},
                 subject_alt_names=value.subject_alt_names,
+                external=value.external,
             ),
         )
 
@@ -67,10 +68,12 @@ class ServiceEntries:
         workloads: list[WorkloadEntry] = []
         if entry.selector is not None:
             pods, workloads = self._finder.select(entry.meta.namespace, entry.selector)
+        known = self._workloads.all_of(pods, workloads)
+        plain = [self._workloads.plaintext(each) for each in entry.endpoints]
         key = ("service entry endpoints", entry.meta.namespace, entry.meta.name, host)
         return self._memo.get(
             key,
-            (entry, *pods, *workloads),
+            (entry, *known, *plain, *pods, *workloads),
             lambda: {
                 port.number: self._port(entry, host, port, pods, workloads) for port in entry.ports
             },
@@ -88,16 +91,16 @@ class ServiceEntries:
         if entry.resolution in (Resolution.NONE, Resolution.DYNAMIC_DNS):
             return ()
         for pod in pods:
-            workload = self._workloads.by_pod[(pod.meta.namespace, pod.meta.name)]
+            peer = self._workloads.by_pod[(pod.meta.namespace, pod.meta.name)]
             for address in pod.addresses[:1] if pod.ready else ():
                 number = pod.ports.get(port.name) or _target(port)
-                add_endpoint(found, address, number, workload)
+                add_endpoint(found, address, number, peer)
         for one in workloads:
-            known = self._workloads.by_entry[(one.meta.namespace, one.meta.name)]
-            add_entry(found, one, one.ports.get(port.name) or _target(port), known)
+            peer = self._workloads.by_entry[(one.meta.namespace, one.meta.name)]
+            add_entry(found, one, one.ports.get(port.name) or _target(port), peer)
         for one in entry.endpoints:
             number = one.ports.get(port.name) or _target(port)
-            add_entry(found, one, number, inline_workload(one))
+            add_entry(found, one, number, self._workloads.inline(one))
         if not entry.endpoints and entry.selector is None and entry.resolution in _BY_NAME:
             endpoint = Endpoint(ServerAddr("", _target(port)), name=host)
             found[host, endpoint.address] = endpoint

@@ -25,6 +25,7 @@ class MeshService:
     ``addresses`` are its own (cluster IPs; a ServiceEntry's may be subnets); a ``headless`` one is
     called at its endpoints'. ``aliases`` are other hosts that mean it. ``alias_of``: it only stands
     for that host. ``resolutions`` says by port number where endpoints come from, if not STATIC.
+    ``external``: it is none of the mesh's.
     """
 
     host: str
@@ -40,6 +41,7 @@ class MeshService:
     aliases: tuple[str, ...] = ()
     resolutions: Mapping[int, Resolution] = field(default_factory=dict)
     subject_alt_names: tuple[str, ...] = ()
+    external: bool = False
 
     @property
     def namespace(self) -> str:
@@ -130,7 +132,7 @@ def _alias(service: MeshService, target: str, known: bool) -> MeshService:
         port.number: (Endpoint(ServerAddr(ip, port.number), name="" if ip else target),)
         for port in service.ports
     }
-    return replace(service, alias_of="", endpoints=endpoints)
+    return replace(service, alias_of="", endpoints=endpoints, external=True)
 
 
 def services_of(

@@ -38,6 +38,7 @@ from meshproxy.translate.assembly.services import (
     services_of,
 )
 from meshproxy.translate.assembly.sidecars import remark_sidecars
+from meshproxy.translate.assembly.upstream_tls import Credentials
 from meshproxy.translate.assembly.workloads import Workloads
 from meshproxy.translate.kinds.destination_rule import DestinationRule
 from meshproxy.translate.kinds.endpoints import Endpoints
@@ -68,7 +69,7 @@ class SnapshotBuilder:
         self._modes = PeerModes(peers, self._mesh.root_namespace)
         pods = [entry.value for entry in catalog.all(Pod)]
         entries = [entry.value for entry in catalog.all(WorkloadEntry)]
-        self._workloads = Workloads(pods, entries, memo)
+        self._workloads = Workloads(pods, entries, memo, self._modes)
         self._own = self._find_own(pods, entries)
         self._registry = self._build_registry(pods, entries)
 
@@ -115,6 +116,7 @@ class SnapshotBuilder:
             bool(rest),
             config.trust_domain or self._options.trust_domain,
             rest or PASSTHROUGH,
+            config.trust_domain_aliases,
         )
 
     def _build_registry(self, pods: list[Pod], entries: list[WorkloadEntry]) -> Registry:
@@ -190,11 +192,22 @@ class SnapshotBuilder:
         services = {} if proxy is None else {proxy.host: proxy}
         for scope in scopes:
             services.update(scope.reachable)
+        credentials = self._credentials()
         found = fixed_clusters(defaults)
         for service in services.values():
-            for cluster in service_clusters(service, book, defaults, self._memo):
+            for cluster in service_clusters(service, book, defaults, credentials, self._memo):
                 found[cluster.name] = cluster
         return found
+
+    def _credentials(self) -> Credentials:
+        config, options = self._mesh, self._options
+        own = config.trust_domain or options.trust_domain
+        return Credentials(
+            options.identity,
+            config.auto_mtls,
+            (own, *config.trust_domain_aliases),
+            self._own.self_.namespace,
+        )
 
     def _access_logs(self) -> tuple[AccessLog, ...]:
         entries = self._catalog.all(Telemetry)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 from meshproxy.base.addr import is_ip
 from meshproxy.model.workload import UNKNOWN, Workload
 from meshproxy.translate.assembly.memo import Memo
+from meshproxy.translate.assembly.peer_modes import PeerModes, Plaintext
 from meshproxy.translate.kinds.meta import Meta
 from meshproxy.translate.kinds.pod import Pod
 from meshproxy.translate.kinds.workload_entry import WorkloadEntry
@@ -28,7 +30,7 @@ def entry_workload(entry: WorkloadEntry) -> Workload:
 
 def inline_workload(endpoint: WorkloadEntry) -> Workload:
     """An endpoint that a ServiceEntry lists: without a name, and often without anything."""
-    if not endpoint.labels and endpoint.service_account == "default":
+    if not endpoint.labels and not endpoint.service_account:
         return UNKNOWN
     name = endpoint.labels.get("service.istio.io/workload-name", UNKNOWN.name)
     return _workload(endpoint.meta, endpoint.labels, name, endpoint.service_account)
@@ -55,22 +57,70 @@ def _first(labels: Mapping[str, str], names: tuple[str, ...], default: str) -> s
     return default
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Peer:
+    """A workload, and where it takes no mutual TLS, as far as it takes any (``plain`` not None)."""
+
+    workload: Workload = UNKNOWN
+    plain: Plaintext | None = None
+
+    def mutual(self, port: int) -> bool:
+        return self.plain is not None and not self.plain.holds(port)
+
+
+NOBODY = Peer()
+
+
 class Workloads:
     """The workloads of the mesh, by address and by name."""
 
-    def __init__(self, pods: list[Pod], entries: list[WorkloadEntry], memo: Memo) -> None:
+    def __init__(
+        self, pods: list[Pod], entries: list[WorkloadEntry], memo: Memo, modes: PeerModes
+    ) -> None:
+        self._modes = modes
         self.by_address: dict[str, Workload] = {}
-        self.by_pod: dict[tuple[str, str], Workload] = {}
-        self.by_entry: dict[tuple[str, str], Workload] = {}
+        self.peers: dict[str, Peer] = {}
+        self.by_pod: dict[tuple[str, str], Peer] = {}
+        self.by_entry: dict[tuple[str, str], Peer] = {}
         for pod in pods:
+            plain = self.plaintext(pod)
             name = (pod.meta.namespace, pod.meta.name)
-            workload = memo.get(("pod", name), (pod,), partial(pod_workload, pod))
-            self.by_pod[name] = workload
+            peer = memo.get(("pod", name), (pod, plain), partial(_pod_peer, pod, plain))
+            self.by_pod[name] = peer
             for address in () if pod.host_network else pod.addresses:
-                self.by_address.setdefault(address, workload)
+                self._add(address, peer)
         for entry in entries:
+            plain = self.plaintext(entry)
             name = (entry.meta.namespace, entry.meta.name)
-            workload = memo.get(("entry", name), (entry,), partial(entry_workload, entry))
-            self.by_entry[name] = workload
+            peer = memo.get(("entry", name), (entry, plain), partial(_entry_peer, entry, plain))
+            self.by_entry[name] = peer
             if is_ip(entry.address):
-                self.by_address.setdefault(entry.address, workload)
+                self._add(entry.address, peer)
+
+    def plaintext(self, peer: Pod | WorkloadEntry) -> Plaintext | None:
+        """Where mutual TLS is disabled; None: everywhere, as there is no sidecar."""
+        if not peer.mutual:
+            return None
+        labels = peer.meta.labels if isinstance(peer, Pod) else peer.labels
+        return self._modes.plaintext(peer.meta.namespace, labels)
+
+    def inline(self, endpoint: WorkloadEntry) -> Peer:
+        """An endpoint that a ServiceEntry lists."""
+        return Peer(inline_workload(endpoint), self.plaintext(endpoint))
+
+    def all_of(self, pods: Iterable[Pod], entries: Iterable[WorkloadEntry]) -> list[Peer]:
+        found = [self.by_pod[(pod.meta.namespace, pod.meta.name)] for pod in pods]
+        found += [self.by_entry[(entry.meta.namespace, entry.meta.name)] for entry in entries]
+        return found
+
+    def _add(self, address: str, peer: Peer) -> None:
+        self.by_address.setdefault(address, peer.workload)
+        self.peers.setdefault(address, peer)
+
+
+def _pod_peer(pod: Pod, plain: Plaintext | None) -> Peer:
+    return Peer(pod_workload(pod), plain)
+
+
+def _entry_peer(entry: WorkloadEntry, plain: Plaintext | None) -> Peer:
+    return Peer(entry_workload(entry), plain)

@@ -35,7 +35,6 @@ _NOT_OURS = [
     "configSources",
     "discoverySelectors",
     "disableEnvoyListenerLog",
-    "enableAutoMtls",
     "enablePrometheusMerge",
     "hboneIdleTimeout",
     "inboundClusterStatName",
@@ -61,7 +60,6 @@ _LATER = [
     "certificates",
     "enableEnvoyAccessLogService",
     "enableTracing",
-    "trustDomainAliases",
     "verifyCertificateAtClient",
     "inboundTrafficPolicy",
     "meshMTLS",
@@ -99,6 +97,8 @@ class MeshConfig:
     rule_export_to: tuple[str, ...] = ()
     destination_export_to: tuple[str, ...] = ()
     trust_domain: str = ""
+    trust_domain_aliases: tuple[str, ...] = ()
+    auto_mtls: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -150,6 +150,8 @@ def _read(fields: Fields, meta: Meta) -> MeshConfig:
         fields.texts("defaultVirtualServiceExportTo"),
         fields.texts("defaultDestinationRuleExportTo"),
         _trust_domain(fields),
+        _aliases(fields),
+        fields.flag("enableAutoMtls", True),
         {**read_proxy_config(fields.mapping("defaultConfig")), **_refresh_rate(fields)},
     )
     _check_ports(fields)
@@ -167,6 +169,18 @@ def _trust_domain(fields: Fields) -> str:
         fields.error("trustDomain", text, "lower-case letters, digits, '.', '-' and '_'")
         return ""
     return domain
+
+
+def _aliases(fields: Fields) -> tuple[str, ...]:
+    found = []
+    for at, domain in enumerate(fields.texts("trustDomainAliases")):
+        if _TRUST_DOMAIN.match(domain):
+            found.append(domain)
+        else:
+            path = (*fields.at("trustDomainAliases"), at)
+            text = f"{domain!r} is not a trust domain"
+            fields.report.error(path, text, "lower-case letters, digits, '.', '-' and '_'")
+    return tuple(dict.fromkeys(found))
 
 
 def _check_ports(fields: Fields) -> None:

@@ -62,6 +62,12 @@ def _created(fields: Fields) -> str:
         return ""
 
 
+def says_mutual(labels: Mapping[str, str]) -> bool | None:
+    """Whether a workload takes the mesh's mutual TLS, if its label says so or says that not."""
+    said = labels.get("security.istio.io/tlsMode")
+    return None if said is None else said == "istio"
+
+
 def selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
     """Whether labels hold everything that a selector asks for; an empty one selects all."""
     return all(labels.get(name) == value for name, value in selector.items())

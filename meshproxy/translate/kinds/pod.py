@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from meshproxy.base.addr import is_ip, parse_ip
 from meshproxy.translate.fields import Fields
-from meshproxy.translate.kinds.meta import Meta
+from meshproxy.translate.kinds.meta import Meta, says_mutual
 
+_INJECTED = "sidecar.istio.io/status"
+_SIDECARS = ("istio-proxy", "meshproxy")
 _CRON_JOB = re.compile(r"(.+)-\d{8,10}\Z")
 
 
@@ -17,7 +19,8 @@ _CRON_JOB = re.compile(r"(.+)-\d{8,10}\Z")
 class Pod:
     """``workload`` is what runs it (a Deployment's name); ``ports`` maps port names to numbers.
 
-    The addresses of a pod in its node's network are the node's, and other pods' too.
+    The addresses of a pod in its node's network are the node's, and other pods' too. ``mutual``: it
+    takes the mesh's mutual TLS, as it has a sidecar.
     """
 
     meta: Meta
@@ -27,6 +30,7 @@ class Pod:
     service_account: str
     ports: Mapping[str, int]
     host_network: bool = False
+    mutual: bool = False
 
 
 def read_pod(top: Fields, meta: Meta) -> Pod:
@@ -39,6 +43,7 @@ def read_pod(top: Fields, meta: Meta) -> Pod:
         spec.text("serviceAccountName") or "default",
         _ports(spec),
         spec.flag("hostNetwork"),
+        _mutual(spec, meta),
     )
 
 
@@ -71,6 +76,20 @@ def _ports(spec: Fields) -> dict[str, int]:
         for port in container.mappings("ports")
         if port.has("name")
     }
+
+
+def _mutual(spec: Fields, meta: Meta) -> bool:
+    """Its label, which Istio's injection sets; without it, what injection leaves behind."""
+    said = says_mutual(meta.labels)
+    if said is not None:
+        return said
+    if _INJECTED in meta.annotations:
+        return True
+    return any(
+        container.text("name") in _SIDECARS
+        for name in ("containers", "initContainers")
+        for container in spec.mappings(name)
+    )
 
 
 def _workload(top: Fields, meta: Meta) -> str:

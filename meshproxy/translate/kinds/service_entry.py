@@ -81,8 +81,6 @@ def read_service_entry(top: Fields, meta: Meta) -> ServiceEntry:
     )
     _check_ports(fields, entry)
     _check_resolution(fields, entry)
-    # Whom to expect matters where TLS is originated.
-    fields.later("subjectAltNames")
     fields.close()
     return entry
 

@@ -12,7 +12,7 @@ from math import ceil
 
 from meshproxy.model.cluster import Balance, Keepalive
 from meshproxy.translate.fields import Fields
-from meshproxy.translate.kinds.client_tls import read_client_tls
+from meshproxy.translate.kinds.client_tls import ClientTls, read_client_tls
 from meshproxy.translate.kinds.common import LEAST_DURATION
 from meshproxy.translate.kinds.load_balancer import read_load_balancer
 
@@ -30,11 +30,11 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class TrafficPolicy:
-    """None: the group is not given. ``tls`` is the mode; ``ports`` are policies of single ports."""
+    """None: the group is not given. ``ports`` are policies of single ports."""
 
     balance: Balance | None = None
     pool: Pool | None = None
-    tls: str | None = None
+    tls: ClientTls | None = None
     ports: Mapping[int, TrafficPolicy] = field(default_factory=dict)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from meshproxy.base.addr import is_ip, parse_ip
 from meshproxy.translate.fields import Fields
-from meshproxy.translate.kinds.meta import Meta
+from meshproxy.translate.kinds.meta import Meta, says_mutual
 from meshproxy.translate.names import host_fault, is_label, label_fault
 
 UNIX = "unix://"
@@ -17,7 +17,8 @@ UNIX = "unix://"
 class WorkloadEntry:
     """``address`` is an IP address, a host name, ``unix://PATH``, or "" (another network's).
 
-    ``locality`` is ``REGION/ZONE/SUBZONE``, as far as it is known.
+    ``service_account`` "" is not known. ``locality`` is ``REGION/ZONE/SUBZONE``, as far as it is
+    known. ``mutual``: it takes the mesh's mutual TLS.
     """
 
     meta: Meta
@@ -27,6 +28,7 @@ class WorkloadEntry:
     service_account: str
     weight: int = 1
     locality: str = ""
+    mutual: bool = False
 
 
 def read_workload_entry(top: Fields, meta: Meta) -> WorkloadEntry:
@@ -41,14 +43,16 @@ def read_workload_entry(top: Fields, meta: Meta) -> WorkloadEntry:
 def read_endpoint(fields: Fields, meta: Meta) -> WorkloadEntry:
     """A workload, also as it stands among the endpoints of a ServiceEntry."""
     labels = {**meta.labels, **read_labels(fields, "labels")}
+    account, said = fields.text("serviceAccount"), says_mutual(labels)
     entry = WorkloadEntry(
         meta,
         read_address(fields),
         read_ports(fields),
         labels,
-        fields.text("serviceAccount") or "default",
+        account,
         max(1, fields.integer("weight", 1)),
         fields.text("locality"),
+        bool(account) if said is None else said,  # Istio: whoever has an account has a sidecar
     )
     fields.later("network", "locality")
     return entry

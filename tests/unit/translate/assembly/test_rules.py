@@ -229,11 +229,3 @@ def test_subsets_by_labels() -> None:
 def test_passthrough_goes_where_the_connection_was_going() -> None:
     found = cluster(rule(f"host: {HOST}, {balance('PASSTHROUGH')}"))
     assert (found.kind, found.endpoints) == (ClusterKind.ORIGINAL_DST, ())
-
-
-@pytest.mark.parametrize("mode", ["SIMPLE", "ISTIO_MUTUAL"])
-def test_tls_that_is_asked_for_is_refused_and_not_left_out(mode: str) -> None:
-    found = cluster(rule(f"host: {HOST}, trafficPolicy: {{tls: {{mode: {mode}}}}}"))
-    assert "DestinationRule shop/r" in found.refusal
-    assert mode in found.refusal
-    assert not cluster(rule(f"host: {HOST}, trafficPolicy: {{tls: {{mode: DISABLE}}}}")).refusal

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from meshproxy.model.cluster import Balance
+from meshproxy.translate.kinds.client_tls import ClientTls
 from meshproxy.translate.kinds.destination_rule import DestinationRule
 from meshproxy.translate.kinds.traffic_policy import NO_POLICY, Pool
 from tests.unit.translate.support import Severity, check_fault, typed
@@ -61,8 +62,9 @@ def test_pools_tls_and_ports() -> None:
         "  portLevelSettings: [{port: {number: 81}, tls: {mode: DISABLE}}]",
     ).policy
     assert policy.pool == Pool(2.0, 30.0)
-    assert policy.tls == "ISTIO_MUTUAL"
-    assert policy.ports[81].tls == "DISABLE"
+    assert policy.tls == ClientTls("ISTIO_MUTUAL", path=("spec", "trafficPolicy", "tls"))
+    assert policy.ports[81].tls is not None
+    assert policy.ports[81].tls.mode == "DISABLE"
     assert policy.ports[81].pool is None
 
 

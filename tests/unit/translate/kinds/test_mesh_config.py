@@ -127,6 +127,8 @@ defaultProviders: {accessLogging: [a]}
         ("{accessLogEncoding: JSON, accessLogFormat: '[1]'}", "accessLogFormat", ["mapping"]),
         ("accessLogEncoding: XML", "accessLogEncoding", ["not known"]),
         ("rootNamespace: a_b", "rootNamespace", ["not a namespace"]),
+        ("trustDomainAliases: [a, B]", "trustDomainAliases[1]", ["not a trust domain"]),
+        ("enableAutoMtls: 1", "enableAutoMtls", ["true or false"]),
         ("outboundTrafficPolicy: {mode: NEVER}", "outboundTrafficPolicy.mode", ["not known"]),
         (
             "extensionProviders: [{envoyFileAccessLog: {}}]",
@@ -149,7 +151,7 @@ def test_faults(body: str, field: str, words: list[str]) -> None:
         ("accessLogFormat: '%REQ(a)% %DOWNSTREAM_PEER_SUBJECT%'", "accessLogFormat", ["'-'"]),
         ("accessLogFiel: a", "accessLogFiel", ["did you mean accessLogFile?"]),
         ("tcpKeepalive: {probes: 1}", "tcpKeepalive", ["not implemented"]),
-        ("trustDomainAliases: [a]", "trustDomainAliases", ["not implemented"]),
+        ("tlsDefaults: {minProtocolVersion: TLSV1_3}", "tlsDefaults", ["not implemented"]),
         ("proxyListenPort: 16001", "proxyListenPort", ["--outbound-port"]),
         ("defaultConfig: {tracing: {sampling: 1}}", "defaultConfig.tracing", ["not implemented"]),
         ("defaultConfig: {concurency: 1}", "defaultConfig.concurency", ["concurrency?"]),

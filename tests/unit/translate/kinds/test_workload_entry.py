@@ -26,7 +26,7 @@ def test_all_of_it() -> None:
     found = entry("{address: 10.0.0.1, ports: {http: 80}, labels: {app: a}, weight: 3}")
     assert (found.address, found.ports, found.weight) == ("10.0.0.1", {"http": 80}, 3)
     assert found.labels == {"x": "y", "app": "a"}
-    assert found.service_account == "default"
+    assert found.service_account == ""
 
 
 def test_other_addresses() -> None:
