@@ -27,6 +27,7 @@ from meshproxy.base.clock import SystemClock
 from meshproxy.cluster.endpoints import Registry
 from meshproxy.export.log_writer import LogWriter
 from meshproxy.listen.acceptor import Acceptor
+from meshproxy.model.secret import Secret, SecretRef
 from meshproxy.model.settings import DEFAULTS
 from meshproxy.model.snapshot import PartKey, Snapshot, assemble
 from meshproxy.plan.build import Builder, Context
@@ -65,6 +66,7 @@ class Worker:
         self._options = options
         self._logs: dict[str, LogWriter] = {}
         self._parts: dict[PartKey, Any] = {}
+        self._secrets: dict[SecretRef, Secret | None] = {}
         self._settings = DEFAULTS
         self._plain: frozenset[Address] = frozenset()
         self._counters = Counters(DEFAULTS.max_series)
@@ -118,6 +120,8 @@ class Worker:
                 self._acceptor.remove(pickle.loads(body))
             case Kind.NAMES:
                 self._builder.names.take(pickle.loads(body))
+            case Kind.SECRETS:
+                self._secrets.update(pickle.loads(body))
             case Kind.STATS:
                 self._channel.send(Kind.COUNTS, marshal.dumps(self._counters.dump()))
             case Kind.HOSTS:

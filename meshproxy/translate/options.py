@@ -12,7 +12,7 @@ class Options:
     A port of 0 turns that listener off. ``domain`` is the cluster's DNS domain. ``access_log`` is
     the file for an access log that the configuration itself does not ask for, "" for none.
     ``transparent``: inbound traffic is captured by TPROXY; ``keep_source``: and the app sees its
-    callers' addresses.
+    callers' addresses. ``identity``: it has a certificate of the mesh, or will have.
     """
 
     workload: tuple[str, str] | None = None
@@ -25,3 +25,4 @@ class Options:
     access_log: str = ""
     transparent: bool = False
     keep_source: bool = False
+    identity: bool = False
