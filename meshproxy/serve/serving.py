@@ -12,12 +12,15 @@ from wsgiref.handlers import format_date_time
 from meshproxy.aio.timers import Timers
 from meshproxy.base.addr import Address
 from meshproxy.base.clock import Clock
+from meshproxy.model.workload import Workload
 from meshproxy.plan.plan import Plans
+from meshproxy.record import UNKNOWN_PEER, Peer
 from meshproxy.serve.reset import reset
 from meshproxy.telemetry.metrics import Counters
 from meshproxy.upstream.upstreams import Upstreams
 from meshproxy.wire.codecs import MakeCodec, MakeReader
 
+_MOST_STRANGERS = 1024
 GRACE = 0.4  # seconds that a fresh connection is left open when draining: a request may be coming
 
 _log = logging.getLogger(__name__)
@@ -84,6 +87,7 @@ class Serving:
         self.store = upstreams.store
         self.faces = upstreams.store.faces
         self.handshakes = 0  # of callers, going on now
+        self._by_identity: dict[str, Peer] = {}
         self.counters = counters
         self.limits = limits
         self.reader = reader
@@ -106,6 +110,26 @@ class Serving:
         return (
             f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
         ).encode()
+
+    def caller(self, known: Peer, identity: str) -> Peer:
+        """Who calls, when the workload that is known at the address may be somebody else.
+
+        Addresses are taken over and translated; what a certificate says is sure.
+        """
+        parts = identity.split("/")
+        if len(parts) != 7 or (parts[3], parts[5]) != ("ns", "sa"):
+            return known  # not of Istio's form: spiffe://DOMAIN/ns/NAMESPACE/sa/ACCOUNT
+        namespace, account = parts[4], parts[6]
+        workload = known.workload
+        if (workload.namespace, workload.service_account or "default") == (namespace, account):
+            return known
+        peer = self._by_identity.get(identity)
+        if peer is None:
+            if len(self._by_identity) >= _MOST_STRANGERS:
+                return UNKNOWN_PEER
+            workload = Workload(namespace=namespace, service_account=account)
+            peer = self._by_identity[identity] = Peer(workload)
+        return peer
 
     def count(self, name: str, *labels: str) -> None:
         self.counters.add(name, labels)

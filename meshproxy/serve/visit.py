@@ -29,7 +29,7 @@ class Visit:
         self.local = local  # where the client was going
         self.secured = secured  # None: plain text
         self.welcome = True  # the chain lets in what came as this did
-        self.peer: Peer = chain.caller(client.ip)
+        self.peer = self._find_peer()
 
     def current(self) -> ChainPlan:
         """A plan governs the next request of every connection."""
@@ -38,9 +38,15 @@ class Visit:
             chain = plan.chain(self.listener, self.local)
             if chain is not None:
                 self.chain = chain
-                self.peer = chain.caller(self.client.ip)
+                self.peer = self._find_peer()
                 self.welcome = chain.mtls if self.secured else not chain.refuse_plaintext
         return self.chain
+
+    def _find_peer(self) -> Peer:
+        known = self.chain.caller(self.client.ip)
+        if self.secured is None:
+            return known
+        return self.serving.caller(known, self.secured.identity)
 
     def still_admitted(self) -> bool:
         self.current()
