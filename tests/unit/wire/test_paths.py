@@ -39,7 +39,13 @@ DECODE, NONE = PathNormalization.DECODE_AND_MERGE_SLASHES, PathNormalization.NON
         (b"/a\\\\b", b"/a//b", b"/a/b", b"/a/b"),
         (b"/%41%7e%c3%A9", b"/A~%c3%A9", b"/A~%c3%A9", b"/A~%c3%A9"),
         (b"/%zz%4%", b"/%zz%4%", b"/%zz%4%", b"/%zz%4%"),
-        (b"/<{|}>^`\"", *[b"/%3C%7B%7C%7D%3E%5E%60%22"] * 3),
+        (
+            b"/%2%30/%%30%30/%4%2f1",
+            b"/%2520/%2500/%4%2f1",
+            b"/%2520/%2500/%4%2f1",
+            b"/%2520/%2500/%4/1",
+        ),
+        (b'/<{|}>^`"', *[b"/%3C%7B%7C%7D%3E%5E%60%22"] * 3),
         (b"/\xc3\xa9 ", *[b"/%C3%A9%20"] * 3),
         (b"*", None, None, None),
     ],
@@ -50,7 +56,7 @@ def test_spellings(asked: bytes, base: bytes, merged: bytes, decoded: bytes) -> 
         assert compile_normalization(kind)(asked) == (expected or asked)
 
 
-@pytest.mark.parametrize("path", [b"/a%00", b"/%%00", b"a", b"", b"?a", b"http:/x"])
+@pytest.mark.parametrize("path", [b"/a%00", b"/%%00", b"/\0", b"a", b"", b"?a", b"http:/x"])
 def test_what_is_no_path(path: bytes) -> None:
     for kind in (BASE, MERGE, DECODE):
         assert compile_normalization(kind)(path) is None
@@ -84,7 +90,5 @@ def test_the_fast_form_is_the_plain_one(kind: PathNormalization, target: bytes) 
     assert found == reference_normalization(kind, target)
     if found is not None:
         again = compile_normalization(kind)(found)
-        assert again is not None
-        if kind is not DECODE:
-            # What is decoded may spell an escape: that is why nothing is decoded twice.
-            assert again == found or b"%" in found
+        if kind is not DECODE:  # of which %255c and the like make something new
+            assert again == found
