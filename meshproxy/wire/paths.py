@@ -2,9 +2,10 @@
 
 Envoy 1.40's ``normalize_path``, ``merge_slashes`` and ``path_with_escaped_slashes_action``
 (`source/common/http/path_utility.cc`, and Chromium's URL canonicalizer, which it calls):
-backslashes become slashes, escaped unreserved characters (RFC 3986 section 2.3) are written out,
-characters that no path may hold are escaped, and then dot segments are removed (section 5.2.4). The
-query is left as it is. Escapes keep the case of their digits.
+backslashes become slashes, escaped unreserved characters (RFC 3986 section 2.3) are written out, a
+percent sign that would thereby begin an escape is escaped itself, as are characters that no path
+may hold, and then dot segments are removed (section 5.2.4). The query is left as it is. Escapes
+keep the case of their digits.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ _UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.
 # What stands in a path and a query as it is; a path of nothing else has no escape and no backslash.
 _PLAIN = _UNRESERVED + b"!$&'()*+,/:;=@[]?"
 _HEX = b"0123456789abcdefABCDEF"
-_ODD = re.compile(rb"%[0-9A-Fa-f]{2}|[^!$%-;=?-\[\]_a-z~]")
+_ODD = re.compile(rb"%[0-9A-Fa-f]{2}|[^!$&-;=?-\[\]_a-z~]")
+_NESTED = re.compile(rb"\0(?=[0-9A-Fa-f]{2})")
 _ESCAPED = re.compile(rb"%(?:2[Ff]|5[Cc])")
 _SLASHES = re.compile(rb"/{2,}")
 
@@ -60,9 +62,11 @@ def _normalize(target: bytes, merge: bool, decode: bool) -> bytes | None:
     if decode and b"%" in path:
         path = _ESCAPED.sub(b"/", path)
     path = path.replace(b"\\", b"/")
-    if b"%00" in path:
+    if b"%00" in path or b"\0" in path:
         return None
     path = _ODD.sub(_write, path)
+    if b"\0" in path:
+        path = _NESTED.sub(b"%25", path).replace(b"\0", b"%")
     if b"/." in path:
         path = _without_dots(path)
     if merge and b"//" in path:
@@ -71,8 +75,14 @@ def _normalize(target: bytes, merge: bool, decode: bool) -> bytes | None:
 
 
 def _write(match: re.Match[bytes]) -> bytes:
-    """An escape as it has to be, or a character escaped."""
+    """An escape as it has to be, or a character escaped.
+
+    A percent sign that begins no escape is marked by a zero: what follows it, once written out, may
+    make it look like one.
+    """
     found = match[0]
+    if found == b"%":
+        return b"\0"
     if len(found) == 1:
         return b"%%%02X" % found[0]
     character = bytes((int(found[1:], 16),))
@@ -110,39 +120,57 @@ def reference_normalization(kind: PathNormalization, target: bytes) -> bytes | N
         return None
     end = target.find(b"?")
     path, query = (target, b"") if end < 0 else (target[:end], target[end:])
-    written = b""
+    written = _written(path, kind is PathNormalization.DECODE_AND_MERGE_SLASHES)
+    if written is None:
+        return None
+    kept = _kept(written.split(b"/")[1:])
+    if kind is not PathNormalization.BASE:
+        filled = [part for part in kept if part]
+        if filled != kept and (filled or len(kept) > 1):
+            final = [b""] if kept[-1] == b"" else []
+            kept = filled + final if filled else [b"", *final]
+    return b"/" + b"/".join(kept) + query
+
+
+def _written(path: bytes, decode: bool) -> bytes | None:
+    """Characters and escapes each as they have to be."""
+    units: list[bytes] = []
     at = 0
     while at < len(path):
-        escape = path[at : at + 3]
-        digits = escape[1:]
-        if escape[:1] == b"%" and len(digits) == 2 and all(each in _HEX for each in digits):
+        unit = path[at : at + 1]
+        digits = path[at + 1 : at + 3]
+        if unit == b"%" and len(digits) == 2 and all(each in _HEX for each in digits):
             value = int(digits, 16)
-            slash = value in b"/\\" and kind is PathNormalization.DECODE_AND_MERGE_SLASHES
             if value == 0:
                 return None
-            written += b"/" if slash else bytes((value,)) if value in _UNRESERVED else escape
-            at += 3
-            continue
-        character = path[at : at + 1]
-        if character == b"\\":
-            written += b"/"
-        elif character in b'"<>^`{|}' or not 0x21 <= character[0] <= 0x7E:
-            written += b"%%%02X" % character[0]
-        else:
-            written += character
+            unit = bytes((value,)) if value in _UNRESERVED else unit + digits
+            if decode and value in b"/\\":
+                unit = b"/"
+            at += 2
+        elif unit == b"\0":
+            return None
+        elif unit == b"\\":
+            unit = b"/"
+        elif unit in b'"<>^`{|}' or not 0x21 <= unit[0] <= 0x7E:
+            unit = b"%%%02X" % unit[0]
+        units.append(unit)
         at += 1
-    segments: list[bytes] = []
-    parts = written.split(b"/")[1:]
+    found = b""
+    for number, unit in enumerate(units):
+        after = units[number + 1 : number + 3]
+        hexadecimal = len(after) == 2 and all(len(each) == 1 and each in _HEX for each in after)
+        found += b"%25" if unit == b"%" and hexadecimal else unit
+    return found
+
+
+def _kept(parts: list[bytes]) -> list[bytes]:
+    """Segments without dots; a last one that was a dot leaves a slash behind."""
+    kept: list[bytes] = []
     for number, part in enumerate(parts):
-        last = number == len(parts) - 1
-        if part in (b".", b".."):
-            segments = segments[:-1] if part == b".." else segments
-            segments += [b""] if last else []
-        else:
-            segments.append(part)
-    if kind is not PathNormalization.BASE:
-        filled = [part for part in segments if part]
-        if filled != segments and (filled or len(segments) > 1):
-            first, final = not filled, segments[-1] == b""
-            segments = ([b""] if first else []) + filled + ([b""] if final else [])
-    return b"/" + b"/".join(segments) + query
+        if part == b"..":
+            kept = kept[:-1]
+        elif part != b".":
+            kept.append(part)
+        if part in (b".", b"..") and number == len(parts) - 1:
+            kept.append(b"")
+    return kept

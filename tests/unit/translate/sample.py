@@ -194,9 +194,9 @@ spec:
 ---
 apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
-metadata: {name: audit, namespace: default}
+metadata: {name: deny, namespace: default}
 spec:
-  action: AUDIT
+  action: DENY
   rules:
   - from: [{source: {principals: ["*"], ipBlocks: [10.0.0.0/8]}}]
     to: [{operation: {methods: [GET], paths: ["/a/{*}"], ports: ["80"]}}]

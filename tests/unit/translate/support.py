@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+from meshproxy.base.addr import Address
 from meshproxy.base.lookup import HostTable
 from meshproxy.model.listener import Application, FilterChain, Listener
 from meshproxy.model.route import Forward, Route, VirtualHost
 from meshproxy.model.snapshot import Snapshot
+from meshproxy.policy.judge import judge_of_connections, judge_of_requests
+from meshproxy.record import Record, Secured
 from meshproxy.route.l4 import reference_l4
 from meshproxy.route.table import reference_routes
 from meshproxy.translate import (
@@ -150,6 +153,18 @@ def _route(host: VirtualHost, chain: FilterChain, call: Call) -> Outcome:
     if isinstance(route.action, Forward):
         clusters = {arm.cluster: arm.weight for arm in route.action.clusters}
     return Outcome(clusters, chain, host, route)
+
+
+def refusal(snapshot: Snapshot, path: str = "/", identity: str = "") -> tuple[str, str]:
+    """Why a request is refused, and why a connection is; "" where it is not."""
+    domains = (snapshot.trust_domain, *snapshot.trust_domain_aliases)
+    record = Record(0.0, 0.0, Address("10.9.9.9", 4000), Address("10.0.0.1", 80))
+    record.secured = Secured(identity) if identity else None
+    http = judge_of_requests(snapshot.authorization, domains)
+    tcp = judge_of_connections(snapshot.authorization, domains)
+    head = RequestHead(b"GET", path.encode(), b"mine", HTTP11, [], {})
+    answers = (http(record, head) if http else None, tcp(record) if tcp else None)
+    return tuple("" if each is None else each.reason for each in answers)  # type: ignore[return-value]
 
 
 def names(snapshot: Snapshot, config: str) -> dict[str, list[str]]:

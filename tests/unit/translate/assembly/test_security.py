@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from meshproxy.model.listener import FilterChain
-from tests.unit.translate.support import Call, follow, snapshot_of
+from meshproxy.model.policy import Rule, Term
+from tests.unit.translate.support import Call, follow, problems_of, refusal, snapshot_of
 
 
 def peer(spec: str, namespace: str = "default", name: str = "p", created: str = "null") -> str:
@@ -145,25 +146,21 @@ def test_ports_that_a_sidecar_opens() -> None:
     ("text", "closed"),
     [
         (policy("{}"), True),
-        (policy("{rules: [{}]}"), True),
+        (policy("{rules: [{}]}"), False),
         (policy("{action: DENY, rules: [{}]}"), True),
         (policy("{action: AUDIT, rules: [{}]}"), False),
         (policy("{rules: [{}]}", annotations="{istio.io/dry-run: 'true'}"), False),
-        (policy("{rules: [{}]}", "istio-system"), True),
-        (policy("{rules: [{}]}", "other"), False),
-        (policy(f"{{{MINE}, rules: [{{}}]}}"), True),
-        (policy(f"{{{MINE}, rules: [{{}}]}}", "istio-system"), True),
-        (policy("{selector: {matchLabels: {app: you}}, rules: [{}]}"), False),
-        (policy("{targetRefs: [{kind: Service, name: s}], rules: [{}]}"), False),
+        (policy("{}", "istio-system"), True),
+        (policy("{}", "other"), False),
+        (policy(f"{{{MINE}}}"), True),
+        (policy(f"{{{MINE}}}", "istio-system"), True),
+        (policy("{selector: {matchLabels: {app: you}}}"), False),
+        (policy("{targetRefs: [{kind: Service, name: s}]}"), False),
+        (policy("{action: CUSTOM, provider: {name: p}, rules: [{}]}"), True),
     ],
 )
 def test_policies_close(text: str, closed: bool) -> None:
-    for port in (80, 81, 9999):
-        deny = chain(text, port=port).deny
-        assert bool(deny) is closed
-        if closed:
-            assert "AuthorizationPolicy" in deny
-            assert "/z" in deny
+    assert [bool(each) for each in refusal(snapshot_of(SERVICE, text))] == [closed] * 2
 
 
 def test_tokens_close() -> None:
@@ -179,12 +176,87 @@ def test_tokens_close() -> None:
     "text",
     [
         peer("{mtls: {mode: PERMISSIVE}, mlts: {mode: STRICT}}"),
-        policy("{action: AUDIT, rule: [{}]}"),
     ],
 )
 def test_half_understood_objects_close(text: str) -> None:
     deny = chain(text).deny
     assert "is not known" in deny
+
+
+EXPERIMENTAL = "when: [{key: 'experimental.envoy.filters.a[b]', %s: [c]}]"
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("{rules: [{}], unknown: 1}", "allows nothing"),
+        ("{action: DENY, rules: [{to: [{operation: {path: [/x], ports: ['1']}}]}]}", "denies"),
+        ("{action: CUSTOM, provider: {name: p}, rules: [{}]}", "denies"),
+        (f"{{action: DENY, rules: [{{{EXPERIMENTAL % 'values'}}}]}}", "denies"),
+        (f"{{rules: [{{{EXPERIMENTAL % 'notValues'}}}]}}", "allows nothing"),
+    ],
+)
+def test_half_understood_policies_refuse_everything(spec: str, said: str) -> None:
+    text = policy(spec)
+    assert all(refusal(snapshot_of(SERVICE, text)))
+    problems = [each for each in problems_of(SERVICE, text) if each.code == "unusable-policy"]
+    (problem,) = problems
+    assert said in problem.text
+    assert problem.line > 0
+
+
+def test_a_half_understood_allow_policy_does_not_stop_another_one() -> None:
+    broken = policy("{rules: [{}], unknown: 1}").replace("name: z", "name: broken")
+    assert not any(refusal(snapshot_of(SERVICE, policy("{rules: [{}]}"), broken)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        policy("{action: AUDIT, rule: [{}]}"),
+        policy("{action: DENY, rules: [{}], x: y}", annotations="{istio.io/dry-run: 'true'}"),
+    ],
+)
+def test_what_decides_nothing_decides_nothing_when_half_understood(text: str) -> None:
+    assert not any(refusal(snapshot_of(SERVICE, text)))
+
+
+def test_a_rule_that_asks_for_what_nobody_sets_allows_nothing() -> None:
+    never = f"{{rules: [{{{EXPERIMENTAL % 'values'}}}]}}"
+    other = f"{{rules: [{{{EXPERIMENTAL % 'values'}}}, {{}}]}}"
+    assert all(refusal(snapshot_of(SERVICE, policy(never))))
+    assert not any(refusal(snapshot_of(SERVICE, policy(other))))
+
+
+def test_policies_are_asked_in_envoys_order() -> None:
+    found = snapshot_of(
+        SERVICE,
+        policy("{}").replace("name: z", "name: a"),
+        policy("{}").replace("name: z", "name: a-b"),
+        policy("{}", "istio-system"),
+    ).authorization
+    assert [(each.namespace, each.name) for each in found] == [
+        ("istio-system", "z"),
+        ("default", "a-b"),
+        ("default", "a"),
+    ]
+    assert found[0].origin.file == "4.yaml"
+
+
+def test_rules_are_kept() -> None:
+    text = policy(
+        "{action: DENY, rules: [{from: [{source: {notPrincipals: [a], namespaces: [b]}}], "
+        "to: [{operation: {paths: [/x], notPaths: [/y]}}], "
+        "when: [{key: source.ip, values: ['1.2.3.4']}]}]}"
+    )
+    (found,) = snapshot_of(SERVICE, text).authorization
+    assert found.rules == (
+        Rule(
+            ((Term("principals", (), ("a",)), Term("namespaces", ("b",))),),
+            ((Term("paths", ("/x",), ("/y",)),),),
+            (Term("source.ip", ("1.2.3.4",)),),
+        ),
+    )
 
 
 def test_outbound_is_not_guarded() -> None:

@@ -83,10 +83,10 @@ def test_dry_runs_never_decide(value: str, dry: bool) -> None:
     [
         ("PeerAuthentication", "{mtls: {mode: PERMISSIVE, mdoe: STRICT}}"),
         ("PeerAuthentication", "{mtsl: {mode: STRICT}}"),
-        ("AuthorizationPolicy", "{action: AUDIT, rule: [{}]}"),
+        ("AuthorizationPolicy", "{rule: [{}]}"),
         (
             "AuthorizationPolicy",
-            "{action: AUDIT, rules: [{from: [{source: {ipBlock: [a], namespaces: [b]}}]}]}",
+            "{action: DENY, rules: [{from: [{source: {ipBlock: [a], namespaces: [b]}}]}]}",
         ),
     ],
 )
