@@ -79,8 +79,11 @@ class End:
         return "ours" if isinstance(self.sidecar, Sidecar) else "envoy"
 
     def refusals(self) -> list[str]:
-        """Why peers were refused so far."""
-        return self.envoy.refusals() if self.kind == "envoy" else []
+        """Why peers were refused so far: of callers the log says it, of servers the access log."""
+        if self.kind == "envoy":
+            return self.envoy.refusals()
+        logged = self.ours.log.splitlines() + self.ours.access_lines()
+        return [line for line in logged if "refused" in line or '"TLS:' in line]
 
     def wait_for_refusal(self, text: str, before: int) -> None:
         """That a refusal after so many others says this."""
