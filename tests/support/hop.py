@@ -123,7 +123,7 @@ class Caller(End):
                 stream = client.answer(client.request("GET", path, host))
                 seen = dict(stream.json["headers"]) if stream.status == 200 else {}
                 return Told(stream.status, stream.text, _lower(seen))
-        with Peer.connect(port) as peer, contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError), Peer.connect(port) as peer:
             if peer.send_quietly(_SAID) and peer.more() == _SAID:
                 return Told(200, "", {})
         return Told(0, "", {})
