@@ -14,6 +14,7 @@ from meshproxy.identity.errors import IdentityError
 from meshproxy.identity.spiffe import SpiffeId, parse
 from meshproxy.identity.x509 import CLIENT_AUTH, SERVER_AUTH, Certificate
 
+_PURPOSE = "wrong_purpose"
 _SIGNING = frozenset({"key_cert_sign", "crl_sign"})
 
 
@@ -22,26 +23,31 @@ def check_svid(certificate: Certificate, server: bool) -> SpiffeId:
     if it identifies nobody. Validity times are not looked at."""
     identity = _identity(certificate)
     if certificate.is_ca:
-        raise IdentityError(f"the certificate of {identity} is one of an authority (cA)")
+        raise IdentityError(
+            f"the certificate of {identity} is one of an authority (cA)", "authority_certificate"
+        )
     if not identity.path:
         raise IdentityError(f"{identity} has no path: it names an authority, not a workload")
     usage = certificate.key_usage
     if usage is None:
-        raise IdentityError(f"the certificate of {identity} does not say what its key is for")
+        raise IdentityError(
+            f"the certificate of {identity} does not say what its key is for", _PURPOSE
+        )
     if "digital_signature" not in usage:
         raise IdentityError(
-            f"the key usage of the certificate of {identity} has no digitalSignature"
+            f"the key usage of the certificate of {identity} has no digitalSignature", _PURPOSE
         )
     if usage & _SIGNING:
         raise IdentityError(
             f"the key usage of the certificate of {identity} is that of an authority"
-            " (keyCertSign or cRLSign)"
+            " (keyCertSign or cRLSign)",
+            _PURPOSE,
         )
     extended = certificate.extended_key_usage
     wanted, name = (SERVER_AUTH, "serverAuth") if server else (CLIENT_AUTH, "clientAuth")
     if extended is not None and wanted not in extended:
         raise IdentityError(
-            f"the extended key usage of the certificate of {identity} has no {name}"
+            f"the extended key usage of the certificate of {identity} has no {name}", _PURPOSE
         )
     return identity
 
@@ -54,7 +60,10 @@ def trusted(identity: SpiffeId, trust_domain: str, aliases: Collection[str] = ()
 def _identity(certificate: Certificate) -> SpiffeId:
     uris = certificate.uris
     if not uris:
-        raise IdentityError("the certificate has no URI name, so no SPIFFE ID")
+        raise IdentityError("the certificate has no URI name, so no SPIFFE ID", "no_identity")
     if len(uris) > 1:
-        raise IdentityError(f"the certificate has {len(uris)} URI names; a SPIFFE ID stands alone")
+        raise IdentityError(
+            f"the certificate has {len(uris)} URI names; a SPIFFE ID stands alone",
+            "several_identities",
+        )
     return parse(uris[0])

@@ -87,7 +87,15 @@ class Worker:
         http2 = http2_codec(options.http2_codec)
         self._store = TlsStore(clock.wall)
         upstreams = Upstreams(
-            loop, timers, Outbox(loop), registry, DEFAULTS, reader, http2, store=self._store
+            loop,
+            timers,
+            Outbox(loop),
+            registry,
+            DEFAULTS,
+            reader,
+            http2,
+            store=self._store,
+            tls_failed=self._count_tls_failure,
         )
         self._serving = Serving(
             loop,
@@ -106,6 +114,9 @@ class Worker:
         self._beat()
         timers.every(_HEARTBEAT, self._beat)
         self._channel = Channel(loop, sock, self._on_message, self._on_lost)
+
+    def _count_tls_failure(self, cluster: str, word: str) -> None:
+        self._counters.add("meshproxy_upstream_tls_failures_total", (cluster, word))
 
     def _beat(self) -> None:
         self._row[Column.HEARTBEAT] = int(self._serving.now() * 1000)

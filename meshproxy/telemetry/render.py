@@ -23,6 +23,10 @@ PLAIN: dict[str, tuple[tuple[str, ...], str]] = {
         ("listener", "reason"),
         "Downstream connections closed by a policy or a limit.",
     ),
+    "meshproxy_upstream_tls_failures_total": (
+        ("cluster", "reason"),
+        "Upstream connections that could not be secured.",
+    ),
     "meshproxy_authorization_denied_total": (
         ("policy", "rule", "protocol"),
         "Requests and TCP connections refused; without a policy, none allowed them.",

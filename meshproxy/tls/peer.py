@@ -96,7 +96,7 @@ def _identity(certificate: Certificate, server: bool) -> str:
     try:
         return str(check_svid(certificate, server))
     except IdentityError as error:
-        raise TlsFailure("bad_identity", f"its certificate: {error}") from None
+        raise TlsFailure(error.word, f"its certificate: {error}") from None
 
 
 def _unwanted(shown: str, wanted: Collection[str]) -> str:

@@ -36,11 +36,14 @@ class Securing(Generic[P]):
         factory: Callable[[], P],
         wanted: Wanted,
         faces: Faces,
+        failed: Callable[[str], None],
     ) -> None:
+        """``failed`` is told the word for a handshake that could not be made."""
         self._loop = loop
         self._factory = factory
         self._wanted = wanted
         self._faces = faces
+        self._failed = failed
         self._layer: TlsLayer | None = None
         self._done: asyncio.Future[P] = loop.create_future()
 
@@ -55,6 +58,7 @@ class Securing(Generic[P]):
             async with asyncio.timeout_at(deadline or None):
                 return await self._done
         except TimeoutError:
+            self._failed("timeout")
             text = "TLS: no handshake in time"
             raise ProxyError(Kind.CONNECT_TIMEOUT, text, retry=Retry.ALWAYS) from None
         finally:
@@ -87,6 +91,7 @@ class Securing(Generic[P]):
     def on_handshake_failed(self, failure: TlsFailure) -> None:
         self._wanted.side.forget_session(self._wanted.server)
         if not self._done.done():
+            self._failed(failure.word)
             text = f"TLS: {failure.reason}"
             self._done.set_exception(ProxyError(Kind.CONNECT_FAILURE, text, retry=Retry.ALWAYS))
 

@@ -6,6 +6,7 @@ import asyncio
 import select
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from meshproxy.aio.outbox import Outbox
@@ -78,7 +79,9 @@ class Upstreams:
         http2: MakeCodec,
         dialler: Dialler = dial,
         store: TlsStore | None = None,
+        tls_failed: Callable[[str, str], None] = lambda cluster, word: None,
     ) -> None:
+        """``tls_failed`` is told of each handshake that could not be made, and a word for why."""
         self.loop = loop
         self.outbox = outbox
         self.settings = settings
@@ -87,6 +90,7 @@ class Upstreams:
         self._reader = reader
         self._http2 = http2
         self._dialler = dialler
+        self._tls_failed = tls_failed
         self.store = TlsStore(SystemClock().wall) if store is None else store
         # Where no rules have sent a connection: it was going nowhere but to us.
         self.plain: frozenset[Address] = frozenset()
@@ -272,6 +276,7 @@ class Upstreams:
             factory,
             Wanted(tls, side, name, str(endpoint.address), self.store.own),
             self.store.faces,
+            partial(self._tls_failed, cluster.name),
         )
 
     def _new_reader(self) -> Reader:

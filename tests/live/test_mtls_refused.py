@@ -50,6 +50,35 @@ ENVOY_SAYS = {
     OTHER: "SAN_matcher",
 }
 
+# What we say, and the word for it in metrics.
+NO_ID = "has no URI name, so no SPIFFE ID"
+UNKNOWN = "is signed by nobody we trust"
+PURPOSE = "is not for this purpose (key usage)"
+WE_SAY = {
+    "wrong trust domain": ("is of another trust domain", "wrong_trust_domain"),
+    "no SAN": (NO_ID, "no_identity"),
+    "no URI SAN": (NO_ID, "no_identity"),
+    "no SPIFFE ID": ("is no SPIFFE ID", "bad_identity"),
+    "two URI SANs": ("has 2 URI names; a SPIFFE ID stands alone", "several_identities"),
+    "expired": ("has expired", "expired"),
+    "not yet valid": ("is not yet valid", "not_yet_valid"),
+    "self-signed": ("is self-signed", "self_signed"),
+    "other authority": (UNKNOWN, "unknown_ca"),
+    "wrong key usage": (PURPOSE, "wrong_purpose"),
+    "may sign certificates": ("is that of an authority (keyCertSign", "wrong_purpose"),
+    "is an authority": ("is one of an authority (cA)", "authority_certificate"),
+    "revoked": ("has been revoked", "revoked"),
+    "for servers only": (PURPOSE, "wrong_purpose"),
+    "for clients only": (PURPOSE, "wrong_purpose"),
+    NOBODY: ("it showed no certificate", "no_certificate"),
+    OTHER: ("sa/other, not spiffe://cluster.local/ns/default/sa/back", "wrong_identity"),
+}
+# A server's trust domain is part of the name that it must have.
+WE_SAY_OF_SERVERS = {
+    **WE_SAY,
+    "wrong trust domain": ("the server is spiffe://other.example/", "wrong_identity"),
+}
+
 
 @dataclass(frozen=True)
 class Mesh:
@@ -69,8 +98,15 @@ def mesh(account: str, spoils: Mapping[str, Spoil]) -> Mesh:
     return Mesh(authority, {name: spoil(authority, account) for name, spoil in spoils.items()})
 
 
-def _says(end: End, name: str) -> str:
-    return (ENVOY_SAYS if end.kind == "envoy" else WE_SAY)[name]
+def _is_said(end: End, name: str, before: int, metric: str) -> None:
+    """That the log says why, after so many lines, and a metric as well."""
+    if end.kind == "envoy":
+        end.wait_for_refusal(ENVOY_SAYS[name], before)
+        return
+    text, word = (WE_SAY if isinstance(end, Called) else WE_SAY_OF_SERVERS)[name]
+    # What stands in an access log has no blanks.
+    end.wait_for_refusal(text if isinstance(end, Called) else text.replace(" ", "_"), before)
+    assert end.ours.metrics().value(metric, reason=word) > 0
 
 
 # Callers.
@@ -108,13 +144,18 @@ def test_a_bad_caller_is_refused(door: Door, name: str) -> None:
     with caller("envoy", door.mesh.bad[name], door.server.ports) as client:
         statuses = {protocol: client.ask(protocol).status for protocol in PROTOCOLS}
     assert statuses == {"http": 503, "http2": 503, "tcp": 0}
-    door.server.wait_for_refusal(_says(door.server, name), before)
+    _is_said(door.server, name, before, "meshproxy_connections_refused_total")
 
 
 def test_plaintext_is_refused(door: Door) -> None:
+    before = len(door.server.refusals())
     with caller("envoy", door.mesh.good(FRONT), door.server.ports, mutual=False) as client:
         statuses = {protocol: client.ask(protocol).status for protocol in PROTOCOLS}
     assert statuses == {"http": 503, "http2": 503, "tcp": 0}
+    if door.server.kind == "ours":
+        door.server.wait_for_refusal("STRICT", before)
+        refused = "meshproxy_connections_refused_total"
+        assert door.server.ours.metrics().value(refused, reason="plaintext") > 0
 
 
 # Servers.
@@ -152,7 +193,10 @@ def test_a_bad_server_is_not_spoken_to(visitor: Visitor, name: str) -> None:
         "tcp": 0,
     }
     assert visitor.apps.http.accepted == heard
-    visitor.client.wait_for_refusal(_says(visitor.client, name), before)
+    _is_said(visitor.client, name, before, "meshproxy_upstream_tls_failures_total")
+    if visitor.client.kind == "ours":
+        for protocol in ("http", "http2"):
+            assert WE_SAY_OF_SERVERS[name][0] in told[protocol].text
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

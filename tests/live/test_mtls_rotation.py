@@ -83,7 +83,7 @@ class Holder:
         self._put(replace(authority.issue(self._account), roots=self.leaf.roots))
 
     def _put(self, leaf: Leaf) -> None:
-        """In turns: file by file into the folder, and another folder at once, as Kubernetes does."""
+        """In turns: file by file into the folder, and all at once by a link, as Kubernetes does."""
         self._versions += 1
         self.leaf = leaf
         if self._versions % 2:

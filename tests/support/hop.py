@@ -79,8 +79,11 @@ class End:
         return "ours" if isinstance(self.sidecar, Sidecar) else "envoy"
 
     def refusals(self) -> list[str]:
-        """Why peers were refused so far."""
-        return self.envoy.refusals() if self.kind == "envoy" else []
+        """Why peers were refused so far: of callers the log says it, of servers the access log."""
+        if self.kind == "envoy":
+            return self.envoy.refusals()
+        logged = self.ours.log.splitlines() + self.ours.access_lines()
+        return [line for line in logged if "refused" in line or '"TLS:' in line]
 
     def wait_for_refusal(self, text: str, before: int) -> None:
         """That a refusal after so many others says this."""
@@ -120,7 +123,7 @@ class Caller(End):
                 stream = client.answer(client.request("GET", path, host))
                 seen = dict(stream.json["headers"]) if stream.status == 200 else {}
                 return Told(stream.status, stream.text, _lower(seen))
-        with Peer.connect(port) as peer, contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError), Peer.connect(port) as peer:
             if peer.send_quietly(_SAID) and peer.more() == _SAID:
                 return Told(200, "", {})
         return Told(0, "", {})
