@@ -6,10 +6,11 @@ lets equal parts be the same objects: a `Translator` keeps one from reload to re
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from meshproxy.model.origin import Origin
+from meshproxy.model.secret import Secret, SecretRef
 from meshproxy.model.snapshot import Snapshot
 from meshproxy.translate.assembly.catalog import Catalog
 from meshproxy.translate.assembly.memo import Memo
@@ -25,12 +26,14 @@ from meshproxy.translate.yaml_text import forget_lines
 class Translation:
     """``snapshot`` is None where a problem of severity error stands in the way.
 
-    ``unread``: objects of the mesh's own kinds that this build does nothing with.
+    ``unread``: objects of the mesh's own kinds that this build does nothing with. ``secrets`` are
+    those that clusters name by `SecretRef.credential`; one that is missing is not there.
     """
 
     snapshot: Snapshot | None
     problems: tuple[Problem, ...]
     unread: tuple[Origin, ...] = ()
+    secrets: Mapping[SecretRef, Secret] = field(default_factory=dict)
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -60,7 +63,7 @@ def translate(
     forget_lines()
     if any(problem.severity is Severity.ERROR for problem in found):
         snapshot = None
-    return Translation(snapshot, found, tuple(catalog.unread))
+    return Translation(snapshot, found, tuple(catalog.unread), builder.secrets)
 
 
 class Translator:
