@@ -15,7 +15,7 @@ _QUICK = Schedule(rounds=3, seconds=4, warm_up=1)  # two proxies: a minute in al
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``rate`` is requests a second of the steady load."""
+    """``rate`` is requests a second of the steady load; ``speaks`` what is measured."""
 
     schedule: Schedule
     concurrency: int = 1
@@ -26,6 +26,7 @@ class Options:
     costs: bool = False
     only: tuple[str, ...] = ()
     json: Path | None = None
+    speaks: str = "plain HTTP/1.1"
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
@@ -57,17 +58,23 @@ def options(given: argparse.Namespace) -> Options:
     )
 
 
-def parse(description: str, arguments: Sequence[str] | None, names: list[str]) -> Options:
-    """The command line of `benchmarks.http1`; ``names`` are the rows that there are."""
+def parse(
+    description: str,
+    arguments: Sequence[str] | None,
+    names: list[str],
+    module: str = "benchmarks.http1",
+) -> Options:
+    """The command line of a program; ``names`` are the rows that there are."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.http1", description=description.split("\n\n")[0]
+        prog=f"python -m {module}", description=description.split("\n\n")[0]
     )
     add_common(parser)
-    parser.add_argument(
-        "--costs",
-        action="store_true",
-        help="what each feature of meshproxy costs: without log, text log, h11, TCP",
-    )
+    if module == "benchmarks.http1":
+        parser.add_argument(
+            "--costs",
+            action="store_true",
+            help="what each feature of meshproxy costs: without log, text log, h11, TCP",
+        )
 
     def rows(text: str) -> tuple[str, ...]:
         chosen = tuple(text.split(","))

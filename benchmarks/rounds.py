@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from benchmarks.load.result import LoadError, LoadResult
 from benchmarks.machine.cpus import Split
 from benchmarks.machine.disturbance import cpu_use, disturbance
-from benchmarks.machine.procfs import CpuTime
+from benchmarks.machine.procfs import CpuTime, total
 from benchmarks.report.sample import Sample
 
 
@@ -25,7 +25,7 @@ class Target(Protocol):
 
     port: int
 
-    def cpu_time(self) -> CpuTime: ...
+    def cpu_times(self) -> dict[str, CpuTime]: ...
 
     @property
     def log_bytes(self) -> int: ...
@@ -47,7 +47,10 @@ def measure(
     cpus: Split,
     say: Callable[[str], None],
 ) -> Iterator[Sample]:
-    """One sample for each target, load and round; ``loads`` by their regime."""
+    """One sample for each target, load and round; ``loads`` by their regime.
+
+    A target of several parts has a sample for each of them as well.
+    """
     warm = next(iter(loads.values()))
     for name, target in targets.items():
         say(f"warming up {name}")
@@ -56,7 +59,7 @@ def measure(
         for regime, load in loads.items():
             for name, target in targets.items():
                 say(f"round {number}/{schedule.rounds}, {regime}: {name}")
-                yield _measure_one(name, target, regime, load, number, schedule.seconds, cpus)
+                yield from _measure_one(name, target, regime, load, number, schedule.seconds, cpus)
 
 
 def _measure_one(
@@ -67,17 +70,22 @@ def _measure_one(
     number: int,
     seconds: int,
     cpus: Split,
-) -> Sample:
+) -> Iterator[Sample]:
     use, logged = cpu_use(cpus.proxy), target.log_bytes
-    started, cpu = time.perf_counter(), target.cpu_time()
+    started, before = time.perf_counter(), target.cpu_times()
     try:
         result = load.run(target.port, seconds)
     except LoadError as error:
         raise LoadError(f"{name}, round {number}: {error}") from None
-    spent = target.cpu_time().minus(cpu)
+    parts = {part: cpu.minus(before[part]) for part, cpu in target.cpu_times().items()}
+    spent = total(parts.values())
     wall = time.perf_counter() - started
     others = disturbance(use, cpu_use(cpus.proxy), spent.total, wall, len(cpus.proxy))
-    return Sample(name, regime, number, result, spent, target.log_bytes - logged, others)
+    whole = Sample(name, regime, number, result, spent, target.log_bytes - logged, others)
+    yield whole
+    if len(parts) > 1:
+        for part, cpu in parts.items():
+            yield replace(whole, part=part, cpu=cpu, log_bytes=0)
 
 
 def estimate(targets: int, loads: int, schedule: Schedule) -> float:

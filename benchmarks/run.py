@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
@@ -31,13 +31,19 @@ from benchmarks.rounds import Load, estimate, measure, regimes
 INTERRUPTED = 130  # what shells make of SIGINT
 
 
-def run(peers: Sequence[Peer], options: Options, base: str) -> int:
+More = Callable[[Mapping[str, Running], Split], str]
+"""Measures something else of the same proxies; what to print of it."""
+
+
+def run(
+    peers: Sequence[Peer], options: Options, base: str, more: More = lambda targets, cpus: ""
+) -> int:
     """The exit status: 0; 1 if a row of ours had errors or the run can't be made; 130."""
     interrupt_on_signals()
     progress = Progress()
     try:
         with ExitStack() as stack:
-            return _Run(options, base, progress, stack).run(peers)
+            return _Run(options, base, progress, stack).run(peers, more)
     except (Missing, StartError, LoadError) as error:
         progress.end()
         print(f"benchmarks: {error}", file=sys.stderr)
@@ -60,7 +66,7 @@ class _Run:
         self._folder = Path(stack.enter_context(folder))
         self._cpus = self._pin()
 
-    def run(self, peers: Sequence[Peer]) -> int:
+    def run(self, peers: Sequence[Peer], more: More) -> int:
         options = self._options
         wrk = Wrk(find("wrk"), self._folder, self._cpus.load, options.connections)
         paced = Paced(options.rate, self._cpus.load, options.connections)
@@ -75,7 +81,7 @@ class _Run:
         show = self._progress.show
         samples = list(measure(targets, loads, options.schedule, self._cpus, show))
         self._progress.end()
-        self._report(targets, samples)
+        self._report(targets, samples, more(targets, self._cpus))
         return int(self._failed)
 
     def _pin(self) -> Split:
@@ -126,7 +132,7 @@ class _Run:
         if target.peer.weighted and not found.weighted:
             raise ValueError(f"it does not split 90:10 but {found.split}")
 
-    def _report(self, targets: dict[str, Running], samples: Sequence[Sample]) -> None:
+    def _report(self, targets: dict[str, Running], samples: Sequence[Sample], more: str) -> None:
         found = summaries(samples, self._base)
         memories = {name: target.memory() for name, target in targets.items()}
         known = facts(self._options, self._cpus, [target.peer for target in targets.values()])
@@ -146,6 +152,8 @@ class _Run:
             print(f"{name + ':':<{width}}{value}")
         print()
         print(page(found, memories, self._base))
+        if more:
+            print(f"\n{more}")
         for note in notes:
             print(f"note: {note}")
         if self._options.json is not None:

@@ -151,6 +151,7 @@ def _worker_options(options: ProxyOptions) -> WorkerOptions:
         http2_codec=options.http2_codec,
         log_level=options.log_level,
         log_format=options.log_format,
+        drain_duration=options.drain_duration,
         environment=tuple(environment.items()),
     )
 

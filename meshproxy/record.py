@@ -43,7 +43,8 @@ class Secured:
 
     ``identity`` is the peer's SPIFFE ID, "" where it showed none; ``own`` the one that we showed.
     ``version`` and ``cipher`` are OpenSSL's names, ``subject`` the peer's in the form of RFC 2253,
-    ``digest`` the SHA-256 of its certificate in hexadecimal, ``dns`` its DNS names.
+    ``digest`` the SHA-256 of its certificate in hexadecimal, ``dns`` its DNS names. ``xfcc`` is
+    what the app is told of it (`X-Forwarded-Client-Cert`).
     """
 
     identity: str = ""
@@ -54,6 +55,7 @@ class Secured:
     subject: str = ""
     digest: str = ""
     dns: tuple[str, ...] = ()
+    xfcc: bytes = b""
 
 
 class Attempt(NamedTuple):

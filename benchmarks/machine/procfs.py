@@ -88,6 +88,11 @@ def read_tree(root: int) -> dict[int, Stat]:
     return descendants(root, stats)
 
 
+def total(times: Iterable[CpuTime]) -> CpuTime:
+    found = list(times)
+    return CpuTime(sum(each.user for each in found), sum(each.system for each in found))
+
+
 def cpu_time(tree: Mapping[int, Stat]) -> CpuTime:
     return CpuTime(
         sum(stat.user for stat in tree.values()) / TICKS,

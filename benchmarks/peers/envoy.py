@@ -46,31 +46,35 @@ def envoy(name: str = "envoy", log: str = "json") -> Peer:
 
 
 def _prepare(place: Place, log: str) -> Launch:
-    program = find("envoy")
     port = place.ports.take()
-    file = place.folder / "envoy.json"
-    file.write_text(json.dumps(configuration(place, port, log), indent=1))
-    command = [
-        *(program, "-c", str(file), "--concurrency", str(place.workers), "-l", "error"),
+    command = command_for(place, "envoy.json", configuration(place, port, log))
+    return Launch(command, port, logs=log != "off")
+
+
+def command_for(place: Place, name: str, bootstrap: dict[str, Any]) -> list[str]:
+    """Write a configuration; what runs it."""
+    file = place.folder / name
+    file.write_text(json.dumps(bootstrap, indent=1))
+    return [
+        *(find("envoy"), "-c", str(file), "--concurrency", str(place.workers), "-l", "error"),
         *("--disable-hot-restart", "--drain-time-s", "1"),
     ]
-    return Launch(command, port, logs=log != "off")
 
 
 def configuration(place: Place, port: int, log: str) -> dict[str, Any]:
     """The whole bootstrap."""
     return {
-        "admin": {"address": _address(place.ports.take())},
+        "admin": {"address": address(place.ports.take())},
         "static_resources": {
             "listeners": [
                 {
                     "name": "outbound",
-                    "address": _address(port),
+                    "address": address(port),
                     "filter_chains": [{"filters": [_connection_manager(log)]}],
                 }
             ],
             "clusters": [
-                _cluster(name, upstream)
+                cluster(name, upstream)
                 for name, upstream in zip((_V1, _V2), place.upstreams, strict=True)
             ],
         },
@@ -91,7 +95,7 @@ def _connection_manager(log: str) -> dict[str, Any]:
         "include_request_attempt_count": True,
         "routes": [{"match": {"prefix": "/"}, "route": route}],
     }
-    return _filter(
+    return filter_(
         "network.http_connection_manager",
         "HttpConnectionManager",
         stat_prefix="outbound",
@@ -99,13 +103,13 @@ def _connection_manager(log: str) -> dict[str, Any]:
         use_remote_address=False,
         generate_request_id=True,
         normalize_path=True,
-        access_log=_access_log(log),
+        access_log=access_log(log),
         route_config={"name": "inv", "virtual_hosts": [host]},
-        http_filters=[_filter("http.router", "Router")],
+        http_filters=[filter_("http.router", "Router")],
     )
 
 
-def _access_log(log: str) -> list[dict[str, Any]]:
+def access_log(log: str) -> list[dict[str, Any]]:
     formats: dict[str, dict[str, Any]] = {
         "json": {"json_format": dict(DEFAULT_JSON)},
         "text": {"text_format_source": {"inline_string": DEFAULT_TEXT + "\n"}},
@@ -120,7 +124,7 @@ def _access_log(log: str) -> list[dict[str, Any]]:
     return [{"name": "envoy.access_loggers.file", "typed_config": file}]
 
 
-def _cluster(name: str, port: int) -> dict[str, Any]:
+def cluster(name: str, port: int) -> dict[str, Any]:
     limits = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
     return {
         "name": name,
@@ -130,15 +134,15 @@ def _cluster(name: str, port: int) -> dict[str, Any]:
         "circuit_breakers": {"thresholds": [dict.fromkeys(limits, _UNLIMITED)]},
         "load_assignment": {
             "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(port)}}]}],
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(port)}}]}],
         },
     }
 
 
-def _filter(name: str, kind: str, **settings: Any) -> dict[str, Any]:
+def filter_(name: str, kind: str, **settings: Any) -> dict[str, Any]:
     config = {"@type": f"{_TYPES}filters.{name}.v3.{kind}", **settings}
     return {"name": f"envoy.filters.{name}", "typed_config": config}
 
 
-def _address(port: int) -> dict[str, Any]:
+def address(port: int) -> dict[str, Any]:
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}

@@ -64,6 +64,9 @@ spec:
     captureMode: NONE
     hosts: ["*/*"]
 """
+_MUTUAL = """\
+  trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}
+"""
 _RETRIES = """\
   - retries:
       attempts: 2
@@ -89,23 +92,31 @@ def meshproxy(
     said = "no access log" if log == "off" else f"{log} access log"
     what = "weighted route 90:10, retry policy, Istio's metrics" if protocol == "http" else "TCP"
     reader = "" if codec == "fast" else f", read by {codec}"
-    form = "compiled" if any(root.glob("meshproxy/serve/exchange.*.so")) else "interpreted"
     return Peer(
         name,
-        f"{what}, {said}{reader}; {form}",
+        f"{what}, {said}{reader}; {form(root)}",
         lambda place: _prepare(place, log, codec, protocol, root),
-        remarks=_remarks,
+        remarks=remarks,
         weighted=protocol == "http",
         ours=True,
     )
 
 
-def configuration(port: int, upstreams: tuple[int, int], log: str, protocol: str) -> str:
-    """The mesh as YAML documents."""
+def form(root: Path) -> str:
+    return "compiled" if any(root.glob("meshproxy/serve/exchange.*.so")) else "interpreted"
+
+
+def configuration(
+    port: int, upstreams: tuple[int, int], log: str, protocol: str, account: str = ""
+) -> str:
+    """The mesh as YAML documents. ``account``: who the service runs as, and so has a sidecar."""
     v1, v2 = upstreams
     text = _MESH.format(
         port=port, v1=v1, v2=v2, protocol=protocol, kind=protocol, upper=protocol.upper()
     )
+    if account:
+        text = text.replace("  host: inv\n", "  host: inv\n" + _MUTUAL)
+        text = text.replace("}, ports: {", f"}}, serviceAccount: {account}, ports: {{")
     if protocol == "http":
         text = text.replace("  - route:\n", _RETRIES)
     return text if log == "off" else text + _LOG.format(encoding=log.upper())
@@ -113,21 +124,27 @@ def configuration(port: int, upstreams: tuple[int, int], log: str, protocol: str
 
 def _prepare(place: Place, log: str, codec: str, protocol: str, root: Path) -> Launch:
     port = place.ports.take()
-    folder = place.folder / "config"
-    folder.mkdir()
-    (folder / "mesh.yaml").write_text(configuration(port, place.upstreams, log, protocol))
-    own = ("outbound", "inbound", "admin", "status", "prometheus")
-    command = [
-        *(sys.executable, "-m", "meshproxy", "proxy", "--config", str(folder)),
-        *("--workload", "default/front", "--concurrency", str(place.workers)),
-        *("--http1-codec", codec, "--drain-duration", "1s", "--bind", "127.0.0.1"),
-        *(text for name in own for text in (f"--{name}-port", str(place.ports.take()))),
-    ]
+    text = configuration(port, place.upstreams, log, protocol)
+    command = [*command_for(place, "config", text, "default/front"), "--http1-codec", codec]
     # The package in the current folder comes before any installed one.
     return Launch(command, port, logs=log != "off", cwd=root)
 
 
-def _remarks(stderr: str) -> list[str]:
+def command_for(place: Place, name: str, text: str, workload: str) -> list[str]:
+    """Write a configuration into a folder of that name; what runs it."""
+    folder = place.folder / name
+    folder.mkdir()
+    (folder / "mesh.yaml").write_text(text)
+    own = ("outbound", "inbound", "admin", "status", "prometheus")
+    return [
+        *(sys.executable, "-m", "meshproxy", "proxy", "--config", str(folder)),
+        *("--workload", workload, "--concurrency", str(place.workers)),
+        *("--drain-duration", "1s", "--bind", "127.0.0.1"),
+        *(text for name in own for text in (f"--{name}-port", str(place.ports.take()))),
+    ]
+
+
+def remarks(stderr: str) -> list[str]:
     """What it was asked to do and says that it does not."""
     return [
         line.partition("warning: ")[2] for line in stderr.splitlines() if line.endswith(_UNHEEDED)

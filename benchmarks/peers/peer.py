@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.machine.ports import Ports
 from benchmarks.machine.processes import Process
-from benchmarks.machine.procfs import CpuTime, Memory, cpu_time, leaves, memory, read_tree
+from benchmarks.machine.procfs import (
+    CpuTime,
+    Memory,
+    cpu_time,
+    leaves,
+    memory,
+    read_tree,
+    total,
+)
 from benchmarks.machine.sink import Sink
+
+# The two sidecars between an app and the app that it calls.
+OUTBOUND, INBOUND = "outbound", "inbound"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +37,17 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How to start it. ``logs``: its standard output is its access log."""
+    """How to start it. ``logs``: its standard output is its access log.
+
+    ``inbound``: the sidecar of the app that is called, where that is measured too.
+    """
 
     command: list[str]
     port: int
     logs: bool = False
     cwd: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    inbound: Launch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,35 +68,50 @@ class Peer:
     ours: bool = False
 
 
-class Running:
-    """A proxy that takes requests. ``process`` None: there is none, the upstream is called."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One program of a proxy."""
 
-    def __init__(self, peer: Peer, port: int, process: Process | None, sink: Sink | None) -> None:
-        self.peer = peer
-        self.port = port
-        self._process = process
-        self._sink = sink
+    process: Process
+    sink: Sink | None
+    port: int
 
     def cpu_time(self) -> CpuTime:
         """Of all its processes, since they were started."""
-        return CpuTime(0, 0) if self._process is None else cpu_time(read_tree(self._process.pid))
+        return cpu_time(read_tree(self.process.pid))
+
+
+class Running:
+    """A proxy that takes requests. Without ``parts`` there is none, the upstream is called."""
+
+    def __init__(self, peer: Peer, port: int, parts: Mapping[str, Part]) -> None:
+        self.peer = peer
+        self.port = port
+        self.parts = parts
+
+    def cpu_times(self) -> dict[str, CpuTime]:
+        """Of each part, since it was started."""
+        return {name: part.cpu_time() for name, part in self.parts.items()}
+
+    def cpu_time(self) -> CpuTime:
+        """Of all parts."""
+        return total(self.cpu_times().values())
 
     @property
     def log_bytes(self) -> int:
-        return 0 if self._sink is None else self._sink.bytes
+        return sum(part.sink.bytes for part in self.parts.values() if part.sink is not None)
 
     def memory(self) -> dict[str, list[Memory]]:
         """Of processes that carry traffic (``worker``) and of all (``all``)."""
-        if self._process is None:
-            return {"worker": [], "all": []}
-        tree = read_tree(self._process.pid)
+        trees = [read_tree(part.process.pid) for part in self.parts.values()]
         return {
-            "worker": [memory(pid) for pid in leaves(tree)],
-            "all": [memory(pid) for pid in tree],
+            "worker": [memory(pid) for tree in trees for pid in leaves(tree)],
+            "all": [memory(pid) for tree in trees for pid in tree],
         }
 
     def remarks(self) -> list[str]:
-        return [] if self._process is None else self.peer.remarks(self._process.log_text())
+        texts = [part.process.log_text() for part in self.parts.values()]
+        return [remark for text in texts for remark in self.peer.remarks(text)]
 
 
 @contextmanager
@@ -89,12 +119,25 @@ def running(peer: Peer, place: Place) -> Iterator[Running]:
     """Start a proxy and wait until it listens; end it afterwards."""
     launch = peer.prepare(place)
     if not launch.command:
-        yield Running(peer, launch.port, None, None)
+        yield Running(peer, launch.port, {})
         return
+    launches = {OUTBOUND: launch}
+    if launch.inbound is not None:
+        launches = {INBOUND: launch.inbound, **launches}
+    with ExitStack() as stack:
+        parts = {
+            name: stack.enter_context(_started(f"{peer.name} {name}", each, place))
+            for name, each in launches.items()
+        }
+        yield Running(peer, launch.port, parts)
+
+
+@contextmanager
+def _started(name: str, launch: Launch, place: Place) -> Iterator[Part]:
     sink = Sink() if launch.logs else None
-    log = place.folder / "stderr"
+    log = place.folder / f"stderr-{launch.port}"
     with Process(
-        peer.name, launch.command, place.cpus, log, sink, launch.cwd, launch.environment
+        name, launch.command, place.cpus, log, sink, launch.cwd, launch.environment
     ) as process:
         process.wait_for_port(launch.port)
-        yield Running(peer, launch.port, process, sink)
+        yield Part(process, sink, launch.port)

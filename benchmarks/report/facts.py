@@ -19,7 +19,7 @@ def facts(options: Options, cpus: Split, peers: Sequence[Peer]) -> dict[str, str
         "machine": f"{os.cpu_count()} x {_processor()}, Linux {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "processors": str(cpus),
-        "each proxy": f"{options.concurrency} worker(s), plain HTTP/1.1, 12 request headers,"
+        "each proxy": f"{options.concurrency} worker(s), {options.speaks}, 12 request headers,"
         " 1 KiB answers",
         "schedule": f"{schedule.rounds} interleaved rounds of {schedule.seconds} s, medians",
     }

@@ -17,7 +17,8 @@ from benchmarks.report.stats import Spread, ratios, spread
 class Sample:
     """``cpu`` is that of all processes of the proxy, while ``load`` ran; seconds.
 
-    ``log_bytes`` is what came through the access log's pipe meanwhile.
+    ``log_bytes`` is what came through the access log's pipe meanwhile. ``part``: one of several
+    programs of the proxy; "" for all together.
     """
 
     proxy: str
@@ -27,6 +28,7 @@ class Sample:
     cpu: CpuTime
     log_bytes: int
     disturbance: Disturbance
+    part: str = ""
 
     def per_request(self, amount: float) -> float:
         return amount / max(1, self.load.requests)
@@ -66,7 +68,7 @@ def summarise(samples: Sequence[Sample], base: Sequence[Sample]) -> Summary:
         errors.update(sample.load.errors)
     found = ratios(own, cpu_us(base)) if base else []
     return Summary(
-        first.proxy,
+        f"{first.proxy} {first.part}".rstrip(),
         first.regime,
         len(samples),
         spread(own),
@@ -83,12 +85,12 @@ def summarise(samples: Sequence[Sample], base: Sequence[Sample]) -> Summary:
 
 def summaries(samples: Sequence[Sample], base: str) -> list[Summary]:
     """One for each proxy and regime, in the order in which they were measured."""
-    groups: dict[tuple[str, str], list[Sample]] = {}
+    groups: dict[tuple[str, str, str], list[Sample]] = {}
     for sample in samples:
-        groups.setdefault((sample.regime, sample.proxy), []).append(sample)
+        groups.setdefault((sample.regime, sample.proxy, sample.part), []).append(sample)
     return [
-        summarise(group, _same_rounds(groups.get((regime, base), []), group))
-        for (regime, _), group in groups.items()
+        summarise(group, _same_rounds(groups.get((regime, base, part), []), group))
+        for (regime, _, part), group in groups.items()
     ]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from meshproxy.aio.outbox import BULK, Outbox
 from meshproxy.base.addr import Address
-from meshproxy.record import NO_ADDRESS
+from meshproxy.record import NO_ADDRESS, Secured
 from meshproxy.wire.errors import WireError
 from meshproxy.wire.h2 import (
     Code,
@@ -151,8 +151,10 @@ class Http2Connection(asyncio.Protocol):
         self._unwritten = 0  # bytes of data since the last write
         self.streams: dict[int, Any] = {}
         self.local = NO_ADDRESS
+        self.secured: Secured | None = None  # of the other end
         self.stopped = False  # the transport's buffer is full
         self.closed = False
+        self.lost: Exception | None = None
         self._buffer_bytes = buffer_bytes
         self._transport: asyncio.Transport
         self._broken = False
@@ -162,6 +164,7 @@ class Http2Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._transport = transport
         transport.set_write_buffer_limits(self._buffer_bytes)
+        self.secured = transport.get_extra_info("secured")
         name = transport.get_extra_info("sockname")
         if name:
             self.local = Address(name[0], name[1])
@@ -183,6 +186,7 @@ class Http2Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
+        self.lost = exc
         for stream in list(self.streams.values()):
             self.forget(stream)
             stream.on_reset(Code.CANCEL.value)
@@ -196,6 +200,10 @@ class Http2Connection(asyncio.Protocol):
         self.stopped = False
         for stream in list(self.streams.values()):
             stream.pump()
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        return self._transport
 
     # Subclasses.
 

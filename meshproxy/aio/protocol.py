@@ -23,6 +23,10 @@ class Piecewise(asyncio.Protocol):
         self._stopped = False  # reading is paused
         self.wire_out = 0  # bytes flushed; subclasses begin anew with each message
 
+    @property
+    def transport(self) -> asyncio.Transport:
+        return self._transport
+
     def flush(self) -> None:
         out = self._out
         if out:

@@ -2,7 +2,8 @@
 
 State belongs to (cluster with its subset, address), never to the address alone: one address may be
 in two clusters with different limits and different roles. Where connections are made from the
-client's own address, to that address as well.
+client's own address, to that address as well; and to how it is secured, so that a connection is
+never used by a plan that asks for another way.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from collections.abc import Iterable, Iterator
 from meshproxy.base.addr import ServerAddr
 from meshproxy.cluster.pool import Pool
 from meshproxy.model.cluster import Endpoint
+from meshproxy.model.tls import UpstreamTls
 from meshproxy.model.workload import UNKNOWN, Workload
 from meshproxy.record import UNKNOWN_PEER, Peer
+
+_Key = tuple[str, ServerAddr, str, UpstreamTls | None]
 
 
 class EndpointState:
@@ -34,6 +38,7 @@ class EndpointState:
         "pool",
         "source",
         "timed_out",
+        "tls",
         "used_by",
         "weight",
     )
@@ -41,8 +46,9 @@ class EndpointState:
     def __init__(self, cluster: str, address: ServerAddr, max_idle: int) -> None:
         self.cluster = cluster
         self.address = address  # where new connections go; may move if it is known by a name
-        self.key = (cluster, address, "")
+        self.key: _Key = (cluster, address, "", None)
         self.source = ""  # the client's address, where connections are made from it
+        self.tls: UpstreamTls | None = None  # how it is spoken to; None: in plain text
         self.weight = 1
         self.peer = UNKNOWN_PEER
         self.active = 0  # requests and TCP connections in flight, of this worker
@@ -93,18 +99,23 @@ class Registry:
 
     def __init__(self, max_idle: int) -> None:
         self.max_idle = max_idle
-        self._states: dict[tuple[str, ServerAddr, str], EndpointState] = {}
+        self._states: dict[_Key, EndpointState] = {}
         self._peers: dict[Workload, Peer] = {UNKNOWN: UNKNOWN_PEER}
 
     def adopt(
-        self, cluster: str, endpoints: Iterable[Endpoint], idle_timeout: float = 3600.0
+        self,
+        cluster: str,
+        endpoints: Iterable[Endpoint],
+        idle_timeout: float = 3600.0,
+        tls: UpstreamTls | None = None,
     ) -> tuple[EndpointState, ...]:
         """States for a plan's cluster: those that exist are kept, with the new facts."""
         states = []
         for endpoint in endpoints:
             # An endpoint that keeps its name is the same one wherever it moves.
             name = endpoint.name or endpoint.address.ip
-            state = self.state(cluster, ServerAddr(name, endpoint.address.port))
+            own = tls if tls is not None and (endpoint.mtls or not tls.auto) else None
+            state = self.state(cluster, ServerAddr(name, endpoint.address.port), "", own)
             state.address = endpoint.address
             state.weight = max(1, endpoint.weight)
             state.peer = self.peer(endpoint.workload)
@@ -114,13 +125,20 @@ class Registry:
             states.append(state)
         return tuple(states)
 
-    def state(self, cluster: str, address: ServerAddr, source: str = "") -> EndpointState:
+    def state(
+        self,
+        cluster: str,
+        address: ServerAddr,
+        source: str = "",
+        tls: UpstreamTls | None = None,
+    ) -> EndpointState:
         """The state of one address, made when first seen (original-destination clusters)."""
-        key = (cluster, address, source)
+        key = (cluster, address, source, tls)
         state = self._states.get(key)
         if state is None:
             state = self._states[key] = EndpointState(cluster, address, self.max_idle)
             state.source = source
+            state.tls = tls
             state.key = key
         return state
 

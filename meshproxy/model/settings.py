@@ -21,10 +21,12 @@ class Settings:
     max_idle_upstream: int = 1024  # idle upstream connections kept, per endpoint and worker
     max_h2_streams: int = 1024  # Envoy: concurrent streams of one downstream connection
     max_client_hello_bytes: int = 16 * 1024  # Envoy: tls_inspector max_client_hello_size
+    max_tls_handshakes: int = 1024  # of callers at a time, per worker
     buffer_bytes: int = 256 * 1024  # per connection and direction before the sender is stopped
     max_hosts_remembered: int = 1024  # spellings of Host whose routing is remembered, per worker
     max_series: int = 10_000  # label sets per worker; the rest is counted as "other"
     header_timeout: float = 60.0  # Envoy EDGE profile: request_headers_timeout
+    tls_handshake_timeout: float = 15.0  # Istio: transport_socket_connect_timeout of its listeners
     downstream_idle_timeout: float = 3600.0  # Envoy: common_http_protocol_options.idle_timeout
     upstream_idle_timeout: float = 3600.0  # Istio: DestinationRule idleTimeout
     app_idle_timeout: float = 3.0  # towards the local app; Linkerd's figure, under common servers'

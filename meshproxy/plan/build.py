@@ -74,6 +74,7 @@ class Builder:
     def steps(self, snapshot: Snapshot, generation: int) -> Generator[None, None, Plan]:
         """Build the plan; each ``next`` is a small step. Its value is for `commit`."""
         plan = Plan(generation, snapshot.settings)
+        plan.trust_domains = frozenset((snapshot.trust_domain, *snapshot.trust_domain_aliases))
         clusters: dict[str, tuple[Cluster, ClusterPlan]] = {}
         for name, cluster in snapshot.clusters.items():
             clusters[name] = self._cluster(cluster)
@@ -136,7 +137,9 @@ class Builder:
         self.slot(cluster.name)
         if cluster.names:
             return cluster, self.names.open(cluster)
-        states = self._context.registry.adopt(cluster.name, cluster.endpoints, cluster.idle_timeout)
+        states = self._context.registry.adopt(
+            cluster.name, cluster.endpoints, cluster.idle_timeout, cluster.tls
+        )
         pick = compile_balancer(cluster.balance, states, self._context.draw)
         return cluster, ClusterPlan(cluster, states, pick)
 
@@ -214,6 +217,7 @@ class _ChainMaker:
         chain.settings = self._snapshot.settings
         chain.application = model.application
         chain.deny = model.deny
+        chain.mtls = model.mtls
         chain.refuse_plaintext = model.refuse_plaintext
         if model.tcp is not None:
             chain.tcp = compile_tcp(model.tcp, self._builder.slot)

@@ -105,6 +105,6 @@ class NameBook:
             return
         names.endpoints = endpoints
         before = cluster.states
-        cluster.states = self._registry.adopt(model.name, endpoints, model.idle_timeout)
+        cluster.states = self._registry.adopt(model.name, endpoints, model.idle_timeout, model.tls)
         cluster.pick = compile_balancer(model.balance, cluster.states, self._draw)
         self._registry.release(before)

@@ -40,6 +40,7 @@ class ClusterPlan:
         "source_v4",
         "source_v6",
         "states",
+        "tls",
     )
 
     def __init__(self, model: Cluster, states: tuple[EndpointState, ...], pick: Pick) -> None:
@@ -54,6 +55,7 @@ class ClusterPlan:
         self.keep_source = model.keep_source
         self.keepalive = model.keepalive
         self.refusal = model.refusal
+        self.tls = model.tls
         self.states = states
         self.pick = pick
         self.names: ClusterNames | None = None  # where DNS decides on states and pick
@@ -66,8 +68,12 @@ class ClusterPlan:
         """
         return self.kind is ClusterKind.ORIGINAL_DST
 
-    def has(self, address: Address) -> bool:
-        return any(state.address == address for state in self.states)
+    def at(self, address: Address) -> EndpointState | None:
+        """The endpoint with that address."""
+        for state in self.states:
+            if state.address == address:
+                return state
+        return None
 
     def source_for(self, address: Address) -> str:
         return self.source_v6 if address.is_v6 else self.source_v4
@@ -170,6 +176,7 @@ class ChainPlan:
         "generation",
         "hosts",
         "listener",
+        "mtls",
         "name",
         "open_tcp",
         "peer_of",
@@ -186,6 +193,7 @@ class ChainPlan:
         self.application = Application.DETECT
         self.settings = DEFAULTS
         self.deny = ""
+        self.mtls = False
         self.refuse_plaintext = ""
         self.hosts: HostTable[HostPlan] | None = None
         self.fallback: RoutePlan | None = None  # for hosts that no virtual host names
@@ -275,13 +283,14 @@ class SubnetListenerPlan(ListenerPlan):
 class Plan:
     """One whole compiled configuration."""
 
-    __slots__ = ("clusters", "generation", "listeners", "settings")
+    __slots__ = ("clusters", "generation", "listeners", "settings", "trust_domains")
 
     def __init__(self, generation: int, settings: Settings) -> None:
         self.generation = generation
         self.settings = settings
         self.listeners: dict[str, ListenerPlan] = {}
         self.clusters: dict[str, ClusterPlan] = {}
+        self.trust_domains: frozenset[str] = frozenset()  # of which callers are taken
 
     def chain(self, listener: str, destination: Address) -> ChainPlan | None:
         """The chain that governs the next request of a connection of that listener."""

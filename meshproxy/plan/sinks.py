@@ -8,7 +8,7 @@ from typing import Any
 from meshproxy.model.cluster import NO_SERVICE
 from meshproxy.model.workload import Workload
 from meshproxy.plan.plan import ClusterPlan
-from meshproxy.record import Record
+from meshproxy.record import Record, Secured
 from meshproxy.telemetry.labels import labels
 from meshproxy.telemetry.metrics import Counters, HttpCell, TcpCell
 
@@ -34,8 +34,10 @@ class Sink:
     def finish_http(self, record: Record) -> None:
         """A request has ended."""
         cluster = record.cluster
+        secured = record.upstream_secured if self._outbound else record.secured
         key = (
             record.peer,
+            None if secured is None else secured.identity,
             cluster,
             record.code,
             record.flags,
@@ -47,7 +49,7 @@ class Sink:
         )
         cell = self._http.get(key)
         if cell is None:
-            cell = self._find_http(key, record)
+            cell = self._find_http(key, record, secured)
         cell.count(record.duration_ms, record.wire_in, record.wire_out)
         for log in self._logs:
             log(record)
@@ -56,7 +58,7 @@ class Sink:
         host = record.request.authority if self._outbound and record.request is not None else b""
         return host, record.route.name if record.route is not None else None
 
-    def _find_http(self, key: Any, record: Record) -> HttpCell:
+    def _find_http(self, key: Any, record: Record, secured: Secured | None) -> HttpCell:
         # Hosts of unknown services come from callers: past the bound the cells are not remembered.
         grpc = record.grpc_status
         cell = self._counters.http(
@@ -68,6 +70,7 @@ class Sink:
                 protocol="grpc" if grpc >= 0 else "http",
                 result=(str(record.code), str(grpc) if grpc >= 0 else ""),
                 flags=record.flags,
+                secured=secured,
             )
         )
         if len(self._http) < 10_000:
@@ -76,7 +79,9 @@ class Sink:
 
     def open_tcp(self, record: Record) -> TcpCell:
         """A TCP connection has begun (or failed to); its cell counts the rest."""
-        key = (record.peer, record.cluster, record.flags)
+        secured = record.upstream_secured if self._outbound else record.secured
+        identity = None if secured is None else secured.identity
+        key = (record.peer, identity, record.cluster, record.flags)
         cell = self._tcp.get(key)
         if cell is None:
             cell = self._tcp[key] = self._counters.tcp(
@@ -88,6 +93,7 @@ class Sink:
                     protocol="tcp",
                     result=None,
                     flags=record.flags,
+                    secured=secured,
                 )
             )
         return cell

@@ -13,6 +13,7 @@ class WorkerOptions:
     http2_codec: str = "h2"
     log_level: str = "info"
     log_format: str = "text"
+    drain_duration: float = 25.0  # seconds
     environment: tuple[tuple[str, str], ...] = ()  # for %ENVIRONMENT% and %HOSTNAME%
 
 

@@ -35,8 +35,10 @@ from meshproxy.runtime.channel import Channel, Kind
 from meshproxy.runtime.logs import set_level, setup_logging
 from meshproxy.runtime.options import WorkerOptions
 from meshproxy.runtime.page import Column, Page, PageLimits
+from meshproxy.serve.readmit import readmit
 from meshproxy.serve.serving import Serving
 from meshproxy.telemetry.metrics import Counters
+from meshproxy.tls.store import TlsStore
 from meshproxy.upstream.upstreams import Upstreams
 from meshproxy.wire.codecs import http1_reader, http2_codec
 
@@ -83,7 +85,10 @@ class Worker:
         plans = Plans(Plan(0, DEFAULTS))
         reader = http1_reader(options.http1_codec)
         http2 = http2_codec(options.http2_codec)
-        upstreams = Upstreams(loop, timers, Outbox(loop), registry, DEFAULTS, reader, http2)
+        self._store = TlsStore(clock.wall)
+        upstreams = Upstreams(
+            loop, timers, Outbox(loop), registry, DEFAULTS, reader, http2, store=self._store
+        )
         self._serving = Serving(
             loop,
             clock,
@@ -187,6 +192,7 @@ class Worker:
             gc.collect()
             gc.freeze()
         self._acceptor.open_waiting()
+        readmit(self._serving, self._options.drain_duration)
         self._channel.send(Kind.COMMITTED, pickle.dumps(self._generation))
 
     def _reject(self, error: Exception) -> None:

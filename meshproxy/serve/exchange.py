@@ -130,7 +130,9 @@ class Exchange:
     def _prepare(self, route: RoutePlan, destination: Destination) -> None:
         """Make the request what the upstream shall see."""
         head = self._head
-        headers = request_headers(head, not self._inbound, self._serving.request_id)
+        headers = request_headers(
+            head, not self._inbound, self._serving.request_id, self.record.secured
+        )
         if route.timeout:
             headers.append((b"x-envoy-expected-rq-timeout-ms", b"%d" % (route.timeout * 1000)))
         if route.rewrite_path is not None or destination.authority:
@@ -183,6 +185,7 @@ class Exchange:
         self._stream = stream
         record.reused = stream.reused
         record.upstream_local = stream.local
+        record.upstream_secured = stream.secured
         stream.send_request(head, self._headers, self)
         if not self.uploaded and not head.upgrade:
             self._downstream.start_body()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable
 
+from meshproxy.record import Secured
 from meshproxy.route.rewrite import PathRewrite
 from meshproxy.wire.framing import tokens
 from meshproxy.wire.heads import Headers, RequestHead, ResponseHead, without
@@ -52,7 +53,8 @@ OVERRIDES = frozenset(
         b"x-envoy-upstream-stream-duration-ms",
     }
 )
-_LOOKED_AT = HOP_BY_HOP | OVERRIDES | {b"x-envoy-attempt-count"}
+_CALLER = b"x-forwarded-client-cert"
+_LOOKED_AT = HOP_BY_HOP | OVERRIDES | {b"x-envoy-attempt-count", _CALLER}
 _NEVER_NAMED = frozenset({b"host", b"content-length"})  # `Connection` may not take these away
 
 _FIRST = (b"x-envoy-attempt-count", b"1")
@@ -60,8 +62,16 @@ _HTTP = (b"x-forwarded-proto", b"http")
 _HTTPS = (b"x-forwarded-proto", b"https")
 
 
-def request_headers(head: RequestHead, outbound: bool, request_id: Callable[[], bytes]) -> Headers:
+def request_headers(
+    head: RequestHead,
+    outbound: bool,
+    request_id: Callable[[], bytes],
+    secured: Secured | None = None,
+) -> Headers:
     """The fields that go on to the upstream. ``request_id`` makes one where the caller sent none.
+
+    ``secured``: what is known of a caller by mutual TLS. It is told to the app behind what that
+    caller says of its own callers; from anybody else nothing of the kind is believed.
 
     The new id is put among the head's own fields as well, for the log.
     """
@@ -76,6 +86,10 @@ def request_headers(head: RequestHead, outbound: bool, request_id: Callable[[], 
         headers.append(_HTTPS if head.scheme == b"https" else _HTTP)
     if outbound:
         headers.append(_FIRST)
+    elif secured is not None:
+        before = fields.get(_CALLER)
+        xfcc = secured.xfcc if before is None else b"%b,%b" % (before, secured.xfcc)
+        headers.append((_CALLER, xfcc))
     return headers
 
 
@@ -104,7 +118,7 @@ def rewrite(
 
 def _ended_here(head: RequestHead, outbound: bool) -> set[bytes]:
     fields = head.fields
-    gone = {*HOP_BY_HOP, b"x-envoy-decorator-operation"}
+    gone = {*HOP_BY_HOP, _CALLER, b"x-envoy-decorator-operation"}
     if outbound:
         gone.add(b"x-envoy-attempt-count")
     if b"connection" in fields:

@@ -10,14 +10,12 @@ from __future__ import annotations
 import asyncio
 
 from meshproxy.aio.protocol import Piecewise
-from meshproxy.base.addr import Address
 from meshproxy.base.errors import Kind, ProxyError, Side
-from meshproxy.plan.plan import ChainPlan
-from meshproxy.record import Peer, Record
 from meshproxy.serve.exchange import Exchange
 from meshproxy.serve.linger import Discard
 from meshproxy.serve.refusal import as_problem, needs_length, refusal
-from meshproxy.serve.serving import GRACE, Serving
+from meshproxy.serve.serving import GRACE
+from meshproxy.serve.visit import Visit
 from meshproxy.wire import h1_write
 from meshproxy.wire.errors import WireError
 from meshproxy.wire.heads import (
@@ -38,19 +36,13 @@ _CHUNKED = (b"transfer-encoding", b"chunked")
 
 
 class Http1Server(Piecewise):
-    """``chain`` is the one found when the connection came; later plans may have another."""
-
-    def __init__(
-        self, serving: Serving, chain: ChainPlan, listener: str, client: Address, local: Address
-    ) -> None:
+    def __init__(self, visit: Visit) -> None:
+        serving, chain = visit.serving, visit.chain
         super().__init__(serving.outbox)
         # Connection.
         self._serving = serving
-        self._chain = chain
-        self.listener = listener
-        self._client = client
-        self._local = local
-        self._peer: Peer = chain.caller(client.ip)
+        self._visit = visit
+        self.listener = visit.listener
         self._settings = chain.settings
         self._reader = serving.reader(
             chain.settings.max_request_headers_bytes, chain.settings.max_request_headers
@@ -170,21 +162,19 @@ class Http1Server(Piecewise):
         serving = self._serving
         self._deadline = 0.0
         self._idle = False
-        chain = self._chain
+        visit = self._visit
+        chain = visit.chain
         if chain.generation != serving.plans.current.generation:
-            chain = self._next_chain()
-            if chain.refuse_plaintext:
-                # A new plan does not admit what was admitted when the connection came.
+            chain = visit.current()
+            self._settings = chain.settings
+            if not visit.admitted(chain):
                 self._closing = True
-                serving.turn_away(self._transport, chain, self._client, self._local)
+                visit.turn_away(self._transport)
                 return
-        record = Record(serving.now(), serving.wall(), self._client, self._local)
-        record.generation = chain.generation
-        record.chain = chain
+        record = visit.record()
         record.protocol = _PROTOCOLS[head.version]
         record.request = head
         record.path = head.path
-        record.peer = self._peer
         self._head = head
         self._closing = head.close
         self._tunnel = self._body_wanted = self._cut_at_end = False
@@ -192,15 +182,6 @@ class Http1Server(Piecewise):
         self.wire_out = 0
         exchange = self._exchange = Exchange(serving, self, chain, head, record)
         exchange.start()
-
-    def _next_chain(self) -> ChainPlan:
-        """A plan governs the next request of every connection."""
-        chain = self._serving.plans.current.chain(self.listener, self._local)
-        if chain is not None:
-            self._chain = chain
-            self._settings = chain.settings
-            self._peer = chain.caller(self._client.ip)
-        return self._chain
 
     def _refuse(self, error: WireError) -> None:
         """Answer what could not be understood, and close: where would the next one start?"""
@@ -211,14 +192,13 @@ class Http1Server(Piecewise):
         if self._exchange is not None:
             self._exchange.on_client_error(problem)
             return
-        record = Record(serving.now(), serving.wall(), self._client, self._local)
-        record.peer = self._peer
+        record = self._visit.record()
         answer, body = refusal(problem, error.details, record)
         headers = [*answer.headers, (b"date", serving.date), _CLOSE]
         self._out += [h1_write.response_head(answer.status, b"", headers), body]
         self.flush()
         record.wire_out = self.wire_out
-        self._chain.finish_http(record)
+        self._visit.chain.finish_http(record)
         self._linger()
 
     # The exchange calls these.
@@ -381,6 +361,9 @@ class Http1Server(Piecewise):
         else:
             reason = f"no complete head within {self._settings.header_timeout:g} s"
             self._refuse(WireError(reason, 408, "request_header_timeout"))
+
+    def still_admitted(self) -> bool:
+        return self._visit.admitted(self._visit.current())
 
     def drain(self) -> None:
         self._draining = True

@@ -3,53 +3,35 @@
 from __future__ import annotations
 
 from meshproxy.aio.http2 import Http2Connection, Stream
-from meshproxy.base.addr import Address
 from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.plan.plan import ChainPlan
-from meshproxy.record import Peer, Record
 from meshproxy.serve.exchange import Exchange
 from meshproxy.serve.local import local_answer
-from meshproxy.serve.serving import Serving
+from meshproxy.serve.visit import Visit
 from meshproxy.wire.errors import WireError
 from meshproxy.wire.h2 import ALL_STREAMS, Code, HeadersCame, check_trailers, request_head
 from meshproxy.wire.heads import Headers, RequestHead, ResponseHead
 
 
 class Http2Server(Http2Connection):
-    """``chain`` is the one found when the connection came; later plans may have another."""
-
-    def __init__(
-        self, serving: Serving, chain: ChainPlan, listener: str, client: Address, local: Address
-    ) -> None:
-        settings = chain.settings
+    def __init__(self, visit: Visit) -> None:
+        serving, settings = visit.serving, visit.chain.settings
         super().__init__(serving.http2(False, settings), settings.buffer_bytes, serving.outbox)
         self.serving = serving
-        self.listener = listener
-        self.chain = chain
-        self.client = client
-        self.destination = local
-        self.peer: Peer = chain.caller(client.ip)
+        self.visit = visit
+        self.listener = visit.listener
         self._idle_since = serving.now()
         self._warned = self._draining = False  # a first and a final GOAWAY have been sent
         serving.connections.add(self)
-
-    def current_chain(self) -> ChainPlan:
-        """A plan governs the next stream of every connection."""
-        plan = self.serving.plans.current
-        if self.chain.generation != plan.generation:
-            chain = plan.chain(self.listener, self.destination)
-            if chain is not None:
-                self.chain = chain
-                self.peer = chain.caller(self.client.ip)
-        return self.chain
 
     def on_new_stream(self, event: HeadersCame) -> None:
         if self._draining:
             self.codec.reset(event.stream_id, Code.REFUSED_STREAM)
             return
-        chain = self.current_chain()
-        if chain.refuse_plaintext:
-            self.serving.turn_away(self._transport, chain, self.client, self.destination)
+        chain = self.visit.current()
+        if not self.visit.admitted(chain):
+            # A new plan does not admit what was admitted when the connection came.
+            self.codec.reset(event.stream_id, Code.REFUSED_STREAM)
             return
         stream = ServerStream(self, event.stream_id)
         self.streams[event.stream_id] = stream
@@ -88,9 +70,12 @@ class Http2Server(Http2Connection):
     def check(self, now: float) -> None:
         if (
             not self.streams
-            and now - self._idle_since > self.chain.settings.downstream_idle_timeout
+            and now - self._idle_since > self.visit.chain.settings.downstream_idle_timeout
         ):
             self.close()
+
+    def still_admitted(self) -> bool:
+        return self.visit.admitted(self.visit.current())
 
     def drain(self) -> None:
         """First say that there will be an end (RFC 9113 6.8), so that streams on their way are
@@ -127,13 +112,10 @@ class ServerStream(Stream):
     def begin(self, chain: ChainPlan, head: RequestHead) -> None:
         connection = self.connection
         serving = connection.serving
-        record = Record(serving.now(), serving.wall(), connection.client, connection.destination)
-        record.generation = chain.generation
-        record.chain = chain
+        record = connection.visit.record()
         record.protocol = "HTTP/2"
         record.request = head
         record.path = head.path
-        record.peer = connection.peer
         self.wire_in = head.wire_bytes
         self._head = head
         self.pause()  # until the exchange asks for the body
@@ -171,7 +153,9 @@ class ServerStream(Stream):
 
     def on_end(self, trailers: Headers) -> None:
         try:
-            trailers = check_trailers(trailers, self.connection.chain.settings.max_request_headers)
+            trailers = check_trailers(
+                trailers, self.connection.visit.chain.settings.max_request_headers
+            )
         except WireError as error:
             self.cut(Code.PROTOCOL_ERROR)
             if self._exchange is not None:

@@ -12,7 +12,7 @@ from wsgiref.handlers import format_date_time
 from meshproxy.aio.timers import Timers
 from meshproxy.base.addr import Address
 from meshproxy.base.clock import Clock
-from meshproxy.plan.plan import ChainPlan, Plans
+from meshproxy.plan.plan import Plans
 from meshproxy.serve.reset import reset
 from meshproxy.telemetry.metrics import Counters
 from meshproxy.upstream.upstreams import Upstreams
@@ -35,6 +35,10 @@ class Connection(Protocol):
 
     def check(self, now: float) -> None:
         """Called now and then: close what has waited too long."""
+        ...
+
+    def still_admitted(self) -> bool:
+        """Whether the newest plan lets in what came as this did."""
         ...
 
     def drain(self) -> None:
@@ -77,6 +81,9 @@ class Serving:
         self.timers = timers
         self.upstreams = upstreams
         self.outbox = upstreams.outbox
+        self.store = upstreams.store
+        self.faces = upstreams.store.faces
+        self.handshakes = 0  # of callers, going on now
         self.counters = counters
         self.limits = limits
         self.reader = reader
@@ -104,12 +111,24 @@ class Serving:
         self.counters.add(name, labels)
 
     def turn_away(
-        self, transport: asyncio.Transport, chain: ChainPlan, client: Address, local: Address
+        self,
+        transport: asyncio.Transport,
+        listener: str,
+        client: Address,
+        local: Address,
+        word: str,
+        reason: str,
     ) -> None:
-        """Refuse plaintext where only mutual TLS may enter: reset, count, and say so."""
-        self.count("meshproxy_connections_refused_total", chain.listener, "plaintext")
-        _log.warning("refused %s on its way to %s: %s", client, local, chain.refuse_plaintext)
+        """Refuse a connection: reset, count, and say so."""
+        self.refused(listener, client, local, word, reason)
         reset(transport)
+
+    def refused(
+        self, listener: str, client: Address, local: Address, word: str, reason: str
+    ) -> None:
+        """``word`` is one of a small set, for the metric; ``reason`` a sentence for the log."""
+        self.count("meshproxy_connections_refused_total", listener, word)
+        _log.warning("refused %s on its way to %s: %s", client, local, reason)
 
     def _set_date(self) -> None:
         self.date = format_date_time(int(self.wall())).encode()

@@ -10,13 +10,11 @@ import asyncio
 from collections.abc import Callable
 
 from meshproxy.aio.spawn import spawn
-from meshproxy.base.addr import Address
 from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.cluster.endpoints import EndpointState
-from meshproxy.plan.plan import ChainPlan, Destination, RoutePlan
-from meshproxy.record import Record
+from meshproxy.plan.plan import Destination, RoutePlan
 from meshproxy.serve.reset import reset
-from meshproxy.serve.serving import Serving
+from meshproxy.serve.visit import Visit
 from meshproxy.telemetry.metrics import TcpCell
 from meshproxy.upstream.tcp import TcpClient
 
@@ -29,17 +27,11 @@ class TcpServer(asyncio.Protocol):
     connection's protocol; if the client does, its owner says what it is (`take_over`, `abandon`).
     """
 
-    def __init__(
-        self,
-        serving: Serving,
-        chain: ChainPlan,
-        client: Address,
-        local: Address,
-        transport: asyncio.Transport,
-    ) -> None:
-        self._serving = serving
-        self._chain = chain
-        self.listener = chain.listener
+    def __init__(self, visit: Visit, transport: asyncio.Transport) -> None:
+        self._serving = visit.serving
+        self._visit = visit
+        self._chain = visit.chain  # for as long as the connection lasts
+        self.listener = visit.listener
         self._transport = transport
         self._upstream: TcpClient | None = None
         self._endpoint: EndpointState | None = None
@@ -52,11 +44,8 @@ class TcpServer(asyncio.Protocol):
         self._on_charge: Callable[[], None] | None = None
         self._cell: TcpCell | None = None
         self._reported = (0, 0)
-        self._last = serving.now()
-        self._record = Record(self._last, serving.wall(), client, local)
-        self._record.generation = chain.generation
-        self._record.chain = chain
-        self._record.peer = chain.caller(client.ip)
+        self._record = visit.record()
+        self._last = self._record.start
 
     # Beginning.
 
@@ -75,7 +64,8 @@ class TcpServer(asyncio.Protocol):
 
     def start_for(self, server_name: str) -> None:
         """As `start`; the client has asked for a name by TLS."""
-        self._record.server_name = server_name
+        if server_name:
+            self._record.server_name = server_name
         self.start()
 
     def take_over(self, data: bytes) -> None:
@@ -126,6 +116,7 @@ class TcpServer(asyncio.Protocol):
                 self._finish()
             return
         record.upstream_local = self._upstream.local
+        record.upstream_secured = self._upstream.secured
         self._begin()
 
     async def _connect(self, route: RoutePlan) -> TcpClient:
@@ -309,6 +300,9 @@ class TcpServer(asyncio.Protocol):
         idle = self._chain.settings.tcp_idle_timeout
         if idle and now - self._last > idle:
             self._transport.close()
+
+    def still_admitted(self) -> bool:
+        return self._visit.admitted(self._visit.current())
 
     def drain(self) -> None:
         """An opaque connection can't be told that we are leaving: it may end by itself."""

@@ -102,6 +102,16 @@ def _upstream(record: Record) -> str | None:
     return str(record.upstream) if record.upstream.ip else None
 
 
+def _tls(field: str, upstream: bool) -> Get:
+    """A field of what TLS has made known of one side; nothing where it was plain text."""
+
+    def get(record: Record) -> str | None:
+        secured = record.upstream_secured if upstream else record.secured
+        return None if secured is None else getattr(secured, field) or None
+
+    return get
+
+
 def _details(record: Record) -> str:
     return record.details.replace(" ", "_")
 
@@ -112,6 +122,12 @@ _PLAIN: dict[str, Get] = {
     "CONNECTION_TERMINATION_DETAILS": lambda record: record.termination,
     "DOWNSTREAM_WIRE_BYTES_RECEIVED": lambda record: record.wire_in,
     "DOWNSTREAM_WIRE_BYTES_SENT": lambda record: record.wire_out,
+    "DOWNSTREAM_LOCAL_URI_SAN": _tls("own", False),
+    "DOWNSTREAM_PEER_FINGERPRINT_256": _tls("digest", False),
+    "DOWNSTREAM_PEER_SUBJECT": _tls("subject", False),
+    "DOWNSTREAM_PEER_URI_SAN": _tls("identity", False),
+    "DOWNSTREAM_TLS_CIPHER": _tls("cipher", False),
+    "DOWNSTREAM_TLS_VERSION": _tls("version", False),
     "DURATION": _duration,
     "GRPC_STATUS_NUMBER": lambda record: _grpc_number(record),
     "PROTOCOL": lambda record: record.protocol,
@@ -126,7 +142,12 @@ _PLAIN: dict[str, Get] = {
     "UPSTREAM_CLUSTER": _cluster_name,
     "UPSTREAM_CLUSTER_RAW": _cluster_name,
     "UPSTREAM_HOST": _upstream,
+    "UPSTREAM_LOCAL_URI_SAN": _tls("own", True),
+    "UPSTREAM_PEER_SUBJECT": _tls("subject", True),
+    "UPSTREAM_PEER_URI_SAN": _tls("identity", True),
     "UPSTREAM_REQUEST_ATTEMPT_COUNT": lambda record: record.attempt_count,
+    "UPSTREAM_TLS_CIPHER": _tls("cipher", True),
+    "UPSTREAM_TLS_VERSION": _tls("version", True),
     "UPSTREAM_TRANSPORT_FAILURE_REASON": lambda record: record.transport_failure.replace(" ", "_"),
 }
 

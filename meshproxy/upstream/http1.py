@@ -9,7 +9,8 @@ from meshproxy.aio.protocol import Piecewise
 from meshproxy.base.addr import Address
 from meshproxy.base.errors import Kind, ProxyError, Retry
 from meshproxy.cluster.endpoints import EndpointState
-from meshproxy.record import NO_ADDRESS
+from meshproxy.record import NO_ADDRESS, Secured
+from meshproxy.tls.errors import TlsFailure
 from meshproxy.upstream.stream import AnswerSink
 from meshproxy.wire import h1_write
 from meshproxy.wire.errors import TooLarge, WireError
@@ -30,6 +31,7 @@ class Http1Client(Piecewise):
         self._endpoint = endpoint
         self._reader = reader
         self.local = NO_ADDRESS
+        self.secured: Secured | None = None
         self.reused = False
         self.idle_since = 0.0
         self.usable = True  # a request may still be sent on it, as far as we know
@@ -49,6 +51,7 @@ class Http1Client(Piecewise):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._transport = transport
         transport.set_write_buffer_limits(self._upstreams.settings.buffer_bytes)
+        self.secured = transport.get_extra_info("secured")
         name = transport.get_extra_info("sockname")
         if name:
             self.local = Address(name[0], name[1])
@@ -97,7 +100,7 @@ class Http1Client(Piecewise):
         self._endpoint.pool.open -= 1
         self._endpoint.pool.forget(self)
         if self._sink is not None:
-            self._fail(self._lost())
+            self._fail(self._lost(exc.reason if isinstance(exc, TlsFailure) else ""))
 
     def pause_writing(self) -> None:
         if self._sink is not None:
@@ -228,7 +231,10 @@ class Http1Client(Piecewise):
         assert sink is not None
         sink.on_answer_end(trailers)
 
-    def _lost(self) -> ProxyError:
+    def _lost(self, tls: str = "") -> ProxyError:
+        """The error of a connection that has gone; ``tls``: what its TLS says of that."""
+        if tls:
+            return ProxyError(Kind.UPSTREAM_CLOSED, f"TLS: {tls}")
         if self._answered:
             return ProxyError(
                 Kind.UPSTREAM_CLOSED, "the upstream closed in the middle of its answer"

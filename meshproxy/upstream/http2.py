@@ -8,6 +8,8 @@ from meshproxy.aio.http2 import Http2Connection, Stream
 from meshproxy.base.addr import Address
 from meshproxy.base.errors import Kind, ProxyError, Retry
 from meshproxy.cluster.endpoints import EndpointState
+from meshproxy.record import Secured
+from meshproxy.tls.errors import TlsFailure
 from meshproxy.upstream.stream import AnswerSink
 from meshproxy.wire.errors import WireError
 from meshproxy.wire.h2 import Code, Codec, GoAwayCame, check_trailers, response_head
@@ -85,6 +87,10 @@ class ClientStream(Stream):
     @property
     def local(self) -> Address:
         return self.connection.local
+
+    @property
+    def secured(self) -> Secured | None:
+        return self.connection.secured
 
     def send_request(self, head: RequestHead, headers: Headers, sink: AnswerSink) -> None:
         connection = self.connection
@@ -175,7 +181,11 @@ class ClientStream(Stream):
 
     def on_reset(self, code: int) -> None:
         if self.connection.closed:
-            self.fail(ProxyError(Kind.UPSTREAM_CLOSED, "the upstream closed the connection"))
+            lost = self.connection.lost
+            said = "the upstream closed the connection"
+            if isinstance(lost, TlsFailure):
+                said = f"TLS: {lost.reason}"
+            self.fail(ProxyError(Kind.UPSTREAM_CLOSED, said))
         elif code == Code.REFUSED_STREAM.value:
             self.fail(ProxyError(Kind.UPSTREAM_RESET, "refused stream", retry=Retry.ALWAYS))
         else:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from meshproxy.base.addr import Address
 from meshproxy.base.errors import ProxyError
+from meshproxy.record import Secured
 from meshproxy.wire.heads import Headers, RequestHead, ResponseHead
 
 
@@ -50,6 +51,11 @@ class UpstreamStream(Protocol):
 
     @property
     def local(self) -> Address: ...
+
+    @property
+    def secured(self) -> Secured | None:
+        """What TLS has made known of the server; None: plain text."""
+        ...
 
     def send_request(self, head: RequestHead, headers: Headers, sink: AnswerSink) -> None:
         """Send the head. ``head.length`` 0 ends the request with it.

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from meshproxy.base.addr import Address
 from meshproxy.cluster.endpoints import EndpointState
-from meshproxy.record import NO_ADDRESS
+from meshproxy.record import NO_ADDRESS, Secured
 
 
 class TcpSink(Protocol):
@@ -33,11 +33,13 @@ class TcpClient(asyncio.Protocol):
         self._ended = False
         self.transport: asyncio.Transport
         self.local = NO_ADDRESS
+        self.secured: Secured | None = None
         self.closed = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.transport = transport
         transport.set_write_buffer_limits(self._buffer_bytes)
+        self.secured = transport.get_extra_info("secured")
         name = transport.get_extra_info("sockname")
         if name:
             self.local = Address(name[0], name[1])

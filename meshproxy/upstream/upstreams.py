@@ -12,15 +12,21 @@ from meshproxy.aio.outbox import Outbox
 from meshproxy.aio.spawn import spawn
 from meshproxy.aio.timers import Timers
 from meshproxy.base.addr import Address, ServerAddr
-from meshproxy.base.errors import Kind, ProxyError
+from meshproxy.base.clock import SystemClock
+from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.cluster.endpoints import EndpointState, Registry
 from meshproxy.model.cluster import UpstreamHttp
 from meshproxy.model.settings import Settings
+from meshproxy.model.tls import TlsMode, UpstreamTls
 from meshproxy.plan.plan import ClusterPlan
+from meshproxy.tls.store import TlsStore
+from meshproxy.upstream import alpn
+from meshproxy.upstream.alpn import Alpn
 from meshproxy.upstream.dial import dial
 from meshproxy.upstream.http1 import Http1Client
 from meshproxy.upstream.http2 import Http2Client
 from meshproxy.upstream.keepalive import keep_alive
+from meshproxy.upstream.secure import Securing, Wanted
 from meshproxy.upstream.stream import UpstreamStream
 from meshproxy.upstream.waiting import NamesPromise, wait_for_names
 from meshproxy.wire.codecs import MakeCodec, MakeReader
@@ -71,6 +77,7 @@ class Upstreams:
         reader: MakeReader,
         http2: MakeCodec,
         dialler: Dialler = dial,
+        store: TlsStore | None = None,
     ) -> None:
         self.loop = loop
         self.outbox = outbox
@@ -80,6 +87,7 @@ class Upstreams:
         self._reader = reader
         self._http2 = http2
         self._dialler = dialler
+        self.store = TlsStore(SystemClock().wall) if store is None else store
         # Where no rules have sent a connection: it was going nowhere but to us.
         self.plain: frozenset[Address] = frozenset()
         self._waiting: dict[EndpointState, deque[Waiter]] = {}  # for an HTTP/2 connection
@@ -95,15 +103,26 @@ class Upstreams:
         """
         if cluster.refusal:
             raise ProxyError(Kind.UNSUPPORTED, cluster.refusal)
-        if cluster.dynamic and (not cluster.states or cluster.has(original)):
+        known = cluster.at(original) if cluster.dynamic and cluster.states else None
+        if cluster.dynamic and (known is not None or not cluster.states):
             if self.plain and original in self.plain:
                 text = f"{cluster.name} goes where a connection was going: a plain port can't tell"
                 raise ProxyError(Kind.NO_ENDPOINT, text)
             if cluster.keep_source:
-                endpoint = self._registry.state(cluster.name, ServerAddr(*original), client.ip)
+                endpoint = self._registry.state(
+                    cluster.name, ServerAddr(*original), client.ip, cluster.tls
+                )
                 endpoint.idle_timeout = min(cluster.idle_timeout, _IDLE_FOR_ONE_CLIENT)
+            elif known is not None:
+                endpoint = known
             else:
-                endpoint = self._registry.state(cluster.name, ServerAddr(*original))
+                tls = cluster.tls
+                endpoint = self._registry.state(
+                    cluster.name,
+                    ServerAddr(*original),
+                    "",
+                    None if tls is None or tls.auto else tls,
+                )
                 endpoint.idle_timeout = cluster.idle_timeout
             return endpoint
         picked = cluster.pick()
@@ -170,7 +189,10 @@ class Upstreams:
     ) -> None:
         try:
             client = await self.connect(
-                cluster, endpoint, lambda: Http1Client(self, endpoint, self._new_reader())
+                cluster,
+                endpoint,
+                lambda: Http1Client(self, endpoint, self._new_reader()),
+                alpn.HTTP1,
             )
         except ProxyError as error:
             waiter.on_dial_error(error)
@@ -184,6 +206,7 @@ class Upstreams:
                 cluster,
                 endpoint,
                 lambda: Http2Client(self, endpoint, self._http2(True, self.settings)),
+                alpn.HTTP2,
             )
         except ProxyError as error:
             for waiter in self._waiting.pop(endpoint):
@@ -198,20 +221,30 @@ class Upstreams:
             self._spawn(self._dial_http2(cluster, endpoint), endpoint)
 
     async def connect(
-        self, cluster: ClusterPlan, endpoint: EndpointState, factory: Callable[[], P]
+        self,
+        cluster: ClusterPlan,
+        endpoint: EndpointState,
+        factory: Callable[[], P],
+        protocols: Alpn = alpn.TCP,
     ) -> P:
-        """A new connection to the endpoint, from its client's or the cluster's source address;
-        `ProxyError`."""
+        """A new connection to the endpoint, from its client's or the cluster's source address, and
+        secured as the endpoint is to be spoken to; `ProxyError`."""
         endpoint.connects += 1
+        securing = None
         try:
+            if endpoint.tls is not None:
+                securing = self._secure(cluster, endpoint, endpoint.tls, factory, protocols)
+            deadline = self.loop.time() + cluster.connect_timeout
             protocol: P = await self._dialler(
                 self.loop,
-                factory,
+                factory if securing is None else securing.layer,
                 endpoint.address,
                 cluster.connect_timeout,
                 endpoint.source or cluster.source_for(endpoint.address),
                 bool(endpoint.source),
             )
+            if securing is not None:
+                protocol = await securing.done(deadline if cluster.connect_timeout else 0.0)
             if cluster.keepalive is not None:
                 keep_alive(protocol, cluster.keepalive)
             return protocol
@@ -219,6 +252,27 @@ class Upstreams:
             endpoint.pool.open -= 1
             endpoint.connect_failures += 1
             raise
+
+    def _secure(
+        self,
+        cluster: ClusterPlan,
+        endpoint: EndpointState,
+        tls: UpstreamTls,
+        factory: Callable[[], P],
+        protocols: Alpn,
+    ) -> Securing[P]:
+        mesh = tls.mode is TlsMode.ISTIO_MUTUAL
+        if mesh and not tls.names:
+            text = f"no identity is known that {cluster.name} may have"
+            raise ProxyError(Kind.CONNECT_FAILURE, text, Side.US)
+        name = tls.sni or ("" if mesh else cluster.model.service.host)
+        side = self.store.client(tls, protocols.mesh if mesh else protocols.other)
+        return Securing(
+            self.loop,
+            factory,
+            Wanted(tls, side, name, str(endpoint.address), self.store.own),
+            self.store.faces,
+        )
 
     def _new_reader(self) -> Reader:
         settings = self.settings

@@ -1,8 +1,9 @@
-"""Which server a TLS client asks for: the name in its first message, read without ending TLS.
+"""What a TLS client asks for in its first message, read without ending TLS: a name and protocols.
 
 The message may come in any number of reads and of TLS records (RFC 8446 sections 4.1.2 and 5.1);
-the name is the extension `server_name` (RFC 6066 section 3). Nothing is decrypted, and whatever
-can't be understood only means that no name is known: the bytes are passed on as they came.
+the name is the extension `server_name` (RFC 6066 section 3), the protocols are those of ALPN
+(RFC 7301 section 3.1). Nothing is decrypted, and whatever can't be understood only means that
+nothing is known: the bytes are passed on as they came.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 _HANDSHAKE = 22
 _CLIENT_HELLO = 1
 _SERVER_NAME = 0
+_ALPN = 16
 _HOST_NAME = 0
 _RECORD_HEAD = 5  # type, version, length
 _MESSAGE_HEAD = 4  # type, length
@@ -22,7 +24,8 @@ class _Broken(Exception):
 
 
 class ClientHelloReader:
-    """Fed with what a client sends until it is ``done``; then ``name`` is known, or "".
+    """Fed with what a client sends until it is ``done``; then ``name`` is known, or "", and
+    ``protocols`` are what ALPN offers.
 
     ``max_bytes`` is the largest message that is waited for. Each byte is looked at once, however
     small the pieces are, and no more than ``max_bytes`` and one record are kept.
@@ -31,6 +34,7 @@ class ClientHelloReader:
     def __init__(self, max_bytes: int) -> None:
         self.done = False
         self.name = ""
+        self.protocols: tuple[bytes, ...] = ()
         self._max_bytes = max_bytes
         self._head = b""  # of a record, as far as it is here
         self._left = 0  # bytes of the current record that are to come
@@ -77,7 +81,8 @@ class ClientHelloReader:
             if self._wanted > self._max_bytes:
                 raise _Broken
         if self._wanted and len(message) >= self._wanted:
-            self.name = _server_name(bytes(message[_MESSAGE_HEAD : self._wanted]))
+            body = bytes(message[_MESSAGE_HEAD : self._wanted])
+            self.name, self.protocols = _name_and_protocols(body)
             self.done = True
 
 
@@ -110,23 +115,37 @@ class _Fields:
         return _Fields(self.take(self.number(size)))
 
 
-def _server_name(body: bytes) -> str:
+def _name_and_protocols(body: bytes) -> tuple[str, tuple[bytes, ...]]:
     hello = _Fields(body)
     hello.take(2 + 32)  # version, random
     hello.vector(1)  # session
     hello.vector(2)  # cipher suites
     hello.vector(1)  # compression
     if not hello:
-        return ""  # extensions may be missing altogether
+        return "", ()  # extensions may be missing altogether
     extensions = hello.vector(2)
-    name = None
+    name: str | None = None
+    protocols: tuple[bytes, ...] | None = None
     while extensions:
         kind, content = extensions.number(2), extensions.vector(2)
+        # RFC 8446 4.2: no extension twice.
         if kind == _SERVER_NAME:
             if name is not None:
-                raise _Broken  # RFC 8446 4.2: no extension twice
+                raise _Broken
             name = _host_name(content)
-    return name or ""
+        elif kind == _ALPN:
+            if protocols is not None:
+                raise _Broken
+            protocols = _protocols(content)
+    return name or "", protocols or ()
+
+
+def _protocols(extension: _Fields) -> tuple[bytes, ...]:
+    names = extension.vector(2)
+    found = []
+    while names:
+        found.append(names.vector(1).rest())
+    return tuple(found)
 
 
 def _host_name(extension: _Fields) -> str:

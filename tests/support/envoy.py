@@ -32,29 +32,32 @@ def program() -> str | None:
     return path if path is not None and Path(path).is_file() else None
 
 
-class Envoy:
-    """Envoy with one listener, running while the block does."""
+class EnvoyProcess:
+    """An Envoy that runs while the block does; it is there once ``port`` is listened on."""
 
-    def __init__(self, rules: Iterable[Mapping[str, Any]], clusters: Mapping[str, int]) -> None:
-        """``rules`` are VirtualServices, of ``http`` or of ``tls`` routes; ``clusters`` are
-        subsets' ports on this host."""
-        self.port = free_port()
-        self._folder = Path(tempfile.mkdtemp(prefix="envoy-"))
-        self._config = self._folder / "envoy.json"
-        self._config.write_text(json.dumps(bootstrap(self.port, rules, clusters), indent=1))
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.folder = Path(tempfile.mkdtemp(prefix="envoy-"))
+        self._config = self.folder / "envoy.json"
         self._popen: subprocess.Popen[bytes] | None = None
+
+    def configure(self, bootstrap: Json) -> None:
+        """Before it is started."""
+        self._config.write_text(json.dumps(bootstrap, indent=1))
 
     def __enter__(self) -> Self:
         path = program()
         assert path is not None
         command = [path, "-c", str(self._config), "--concurrency", "1", "-l", "error"]
-        log = self._folder / "log"
+        command += ["--disable-hot-restart", "--file-flush-interval-msec", "20"]
+        log = self.folder / "log"
         with log.open("wb") as out:
             self._popen = subprocess.Popen(
-                [*command, "--disable-hot-restart"],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
+                cwd=self.folder,
             )
         try:
             wait_until(self._listens, PATIENCE)
@@ -75,7 +78,7 @@ class Envoy:
         assert self._popen is not None
         self._popen.terminate()
         self._popen.wait(PATIENCE)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def __exit__(
         self,
@@ -84,6 +87,16 @@ class Envoy:
         traceback: TracebackType | None,
     ) -> None:
         self._stop()
+
+
+class Envoy(EnvoyProcess):
+    """One listener that does what VirtualServices say."""
+
+    def __init__(self, rules: Iterable[Mapping[str, Any]], clusters: Mapping[str, int]) -> None:
+        """``rules`` are VirtualServices, of ``http`` or of ``tls`` routes; ``clusters`` are
+        subsets' ports on this host."""
+        super().__init__(free_port())
+        self.configure(bootstrap(self.port, rules, clusters))
 
 
 def bootstrap(port: int, rules: Iterable[Mapping[str, Any]], clusters: Mapping[str, int]) -> Json:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.machine.ports import Ports
-from benchmarks.peers import envoy, meshproxy
+from benchmarks.peers import chain, envoy, meshproxy
 from benchmarks.peers.peer import Place
 from benchmarks.peers.upstream import BODY_BYTES, body
 from meshproxy.model.snapshot import Snapshot
@@ -43,6 +43,16 @@ def test_envoy_logs_what_we_log(tmp_path: Path) -> None:
     assert log["typed_config"]["log_format"]["json_format"] == dict(ours.json)
     assert log["typed_config"]["path"] == ours.path
     json.dumps(config)
+
+
+def test_both_ends_of_the_chain_are_taken() -> None:
+    text = meshproxy.configuration(9100, (9001, 9002), "json", "http", account="inv")
+    inbound = chain.inbound_configuration((9001, 9002), (9003, 9004))
+    for workload, documents in (("front", text), ("inv", inbound)):
+        translation = Translator(Options(workload=("default", workload))).run(
+            [SourceText("mesh.yaml", documents)]
+        )
+        assert translation.snapshot is not None, translation.problems
 
 
 def test_remarks_are_what_has_no_effect() -> None:

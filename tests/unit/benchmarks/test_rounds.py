@@ -15,8 +15,8 @@ class Proxy:
         self.port = port
         self.requests = 0
 
-    def cpu_time(self) -> CpuTime:
-        return CpuTime(self.requests * 0.001, self.requests * 0.001)
+    def cpu_times(self) -> dict[str, CpuTime]:
+        return {"outbound": CpuTime(self.requests * 0.001, self.requests * 0.001)}
 
     @property
     def log_bytes(self) -> int:
@@ -52,6 +52,25 @@ def test_proxies_take_turns_and_warming_up_is_not_counted() -> None:
     assert all(sample.log_bytes == 1000 for sample in samples)
     assert said[0] == "warming up a"
     assert said[-1] == "round 2/2, slow: b"
+
+
+class Pair(Proxy):
+    """Two programs, of which one takes three times as long."""
+
+    def cpu_times(self) -> dict[str, CpuTime]:
+        return {
+            name: CpuTime(self.requests * share, 0.0)
+            for name, share in (("inbound", 0.001), ("outbound", 0.003))
+        }
+
+
+def test_what_each_of_two_programs_takes_is_told_too() -> None:
+    proxies: list[Proxy] = [Pair(1)]
+    load = {"full": Load("full", proxies, [])}
+    samples = list(measure({"a": proxies[0]}, load, Schedule(1, 5, 1), Split(), len))
+    assert [(s.part, round(s.cpu.total, 3), s.log_bytes) for s in samples] == [
+        *(("", 0.4, 1000), ("inbound", 0.1, 0), ("outbound", 0.3, 0)),
+    ]
 
 
 def test_how_long_it_takes() -> None:
