@@ -24,6 +24,7 @@ from meshproxy.admin.health import health_routes
 from meshproxy.admin.scrape import Scrape
 from meshproxy.admin.server import AdminServer, Routes
 from meshproxy.admin.shown import Sources
+from meshproxy.base.clock import SystemClock
 from meshproxy.export.log_writer import SinkError
 from meshproxy.listen.sockets import BindError, host_addresses, host_has_ipv6, listen_on
 from meshproxy.runtime.capture import CaptureCheck, Wanted
@@ -33,6 +34,7 @@ from meshproxy.runtime.crew import Crew
 from meshproxy.runtime.logs import setup_logging
 from meshproxy.runtime.options import ProxyOptions, WorkerOptions
 from meshproxy.runtime.page import Page, new_page
+from meshproxy.runtime.privacy import keep_memory_private
 from meshproxy.runtime.supervisor import Supervisor
 from meshproxy.runtime.zygote import start_zygote
 
@@ -42,6 +44,7 @@ _NICE = 10  # of the supervisor, against its workers' 0
 def run_proxy(options: ProxyOptions) -> int:
     """Run the sidecar; the exit status (0 ended as asked, 1 failed, 2 unusable configuration)."""
     setup_logging(options.log_level, options.log_format, "supervisor")
+    keep_memory_private()
     page_fd = new_page()
     zygote = start_zygote(page_fd, _worker_options(options))
     # Requests go first where processors are short: reading configuration can wait a moment.
@@ -49,8 +52,13 @@ def run_proxy(options: ProxyOptions) -> int:
     # Only now: what reads YAML is not part of a worker.
     from meshproxy.runtime.configuration import Configuration
     from meshproxy.runtime.names import Names
+    from meshproxy.runtime.secrets import Secrets
     from meshproxy.translate import Options
 
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    crew = Crew(loop, zygote, Page(page_fd), lambda: None)
+    secrets = Secrets(loop, SystemClock(), options.certs, options.certs_required, crew.tell_secrets)
     bind = options.bind or (("0.0.0.0", "::") if host_has_ipv6() else ("0.0.0.0",))
     configuration = Configuration(
         options.config,
@@ -64,6 +72,7 @@ def run_proxy(options: ProxyOptions) -> int:
             access_log=options.access_log,
             transparent=options.interception_mode == "TPROXY",
             keep_source=options.interception_mode == "TPROXY" and options.original_source,
+            identity=secrets.identity_wanted,
         ),
     )
     first, translation, problems = configuration.load()
@@ -72,21 +81,23 @@ def run_proxy(options: ProxyOptions) -> int:
             if problem.severity.value != "note":
                 print(problem, file=sys.stderr)
         return 2
-    loop = uvloop.new_event_loop()
-    asyncio.set_event_loop(loop)
-    crew = Crew(loop, zygote, Page(page_fd), lambda: None)
     supervisor = Supervisor(loop, crew, options.drain_duration)
     names = Names(loop, crew.tell_names)
     supervisor.follow_names = names.follow
+    supervisor.follow_secrets = secrets.follow
+    supervisor.identity_reason = secrets.unready_reason
     started = time.monotonic()  # noqa: TID251 (the boot has no clock to be handed)
     try:
         own = _own_sockets(options, bind)
-        supervisor.apply(translation.snapshot)
+        secrets.start()
+        supervisor.apply(translation.snapshot, translation.secrets)
     except (BindError, SinkError) as error:
         print(f"meshproxy: {error}", file=sys.stderr)
         return 1
     configuration.accept(problems, loop.time(), translation.unread)
     configuration.watch(loop, first, supervisor.apply)
+    secrets.on_identity = configuration.have_identity
+    secrets.watch()
     crew.start(worker_count(options.concurrency))
 
     def facts() -> dict[str, float]:
@@ -107,6 +118,7 @@ def run_proxy(options: ProxyOptions) -> int:
                 for result, count in names.counts.items()
             },
             "meshproxy_ready": not supervisor.unready_reason(),
+            **secrets.facts(),
         }
 
     capture = CaptureCheck(_must_be_captured(options))
@@ -116,7 +128,11 @@ def run_proxy(options: ProxyOptions) -> int:
         supervisor,
         scrape,
         lambda: time.monotonic() - started,  # noqa: TID251
-        Sources(configuration.status, lambda: loop.time() - configuration.accepted_at),
+        Sources(
+            configuration.status,
+            lambda: loop.time() - configuration.accepted_at,
+            secrets.shown,
+        ),
         options.admin_port,
     )
     prometheus = Routes()
@@ -136,6 +152,7 @@ def run_proxy(options: ProxyOptions) -> int:
         as_asked = await supervisor.run()
         asking.cancel()
         await names.close()
+        secrets.stop()
         for server in servers.values():
             server.close()
         return as_asked

@@ -18,7 +18,7 @@ _HTML = "text/html; charset=utf-8"
 _SPELLINGS = {"trace": "debug", "warn": "warning", "off": "critical"}  # Envoy's levels
 _HELP = {
     "/": "admin home page",
-    "/certs": "print certs on machine",
+    "/certs": "print certificates and how long they are valid",
     "/clusters": "upstream cluster status (?format=json)",
     "/config_dump": "what runs, and from where (?include_eds, ?resource=, ?mask=, ?name_regex=)",
     "/drain_listeners": "drain inbound listeners",
@@ -57,7 +57,6 @@ class Endpoints:
         for path, handler in (
             ("/ready", self.ready),
             ("/memory", self.memory),
-            ("/certs", self.certs),
             ("/help", self.help),
             ("/stats/prometheus", self._scrape),
         ):
@@ -109,9 +108,6 @@ class Endpoints:
         shown = {pid: str(size) for pid, size in resident.items()}
         body = {"allocated": total, "heap_size": total, "processes": shown}
         return Answer(text(body), content_type=JSON)
-
-    async def certs(self, request: Request) -> Answer:
-        return Answer(text({"certificates": []}), content_type=JSON)
 
     async def fail(self, request: Request) -> Answer:
         self._supervisor.failed_health = True

@@ -86,6 +86,26 @@ OWN: dict[str, tuple[str, str, str]] = {
         "Names that were looked up, by what became of it.",
         "result",
     ),
+    "meshproxy_certificate_updates_total": (
+        "counter",
+        "Certificates and keys that were read, by what became of them.",
+        "result",
+    ),
+    "meshproxy_certificate_life_left_ratio": (
+        "gauge",
+        "The part of a certificate's life that is left, from 1 to 0.",
+        "resource_name",
+    ),
+    "istio_agent_cert_expiry_seconds": (
+        "gauge",
+        "Seconds until a certificate chain expires; negative once it has.",
+        "resource_name",
+    ),
+    "envoy_server_days_until_first_cert_expiring": (
+        "gauge",
+        "Whole days until the first of all certificates expires.",
+        "",
+    ),
     "meshproxy_ready": ("gauge", "1 when the sidecar is ready.", ""),
 }
 """The sidecar's own metrics: kind, help, label name."""

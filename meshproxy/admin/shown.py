@@ -14,10 +14,12 @@ from typing import Any, NamedTuple
 from meshproxy import __version__
 from meshproxy.admin.server import Answer, Handler, Request, Routes
 from meshproxy.model.snapshot import Snapshot
+from meshproxy.runtime.expiry import days_until_first
 from meshproxy.runtime.supervisor import Supervisor
 from meshproxy.show.dump import Facts, configs, node_json, own_part
 from meshproxy.show.hosts import clusters_status, clusters_text, merge_hosts
 from meshproxy.show.listeners import listeners_status, listeners_text
+from meshproxy.show.secrets import Material, certs_json
 from meshproxy.show.select import NotThere, select
 from meshproxy.show.shape import Json
 from meshproxy.show.stats import Server, as_json, as_text, statistics, wanted
@@ -28,10 +30,11 @@ _EMPTY = Snapshot()
 
 
 class Sources(NamedTuple):
-    """What the configuration's sources tell: their status, and the running one's age in seconds."""
+    """What the sources tell: the configuration's status and age in seconds, and certificates."""
 
     status: Callable[[], dict[str, Any]]
     age: Callable[[], float]
+    secrets: Callable[[], list[Material]] = list
 
 
 class Shown:
@@ -53,6 +56,7 @@ class Shown:
 
     def add_to(self, routes: Routes) -> None:
         routes.add("/config_dump", self.config_dump)
+        routes.add("/certs", self.certs)
         routes.add("/listeners", self.listeners)
         routes.add("/clusters", self.clusters)
         routes.add("/stats", self.stats)
@@ -78,6 +82,7 @@ class Shown:
             self._admin_port,
         )
         endpoints = "include_eds" in query
+        secrets = self._sources.secrets()
         ours: Json = {
             "generation": supervisor.generation,
             "source": self._sources.status(),
@@ -85,7 +90,7 @@ class Shown:
         }
 
         def made() -> str:
-            found = select(configs(snapshot, facts, endpoints), query)
+            found = select(configs(snapshot, facts, endpoints, secrets), query)
             if "resource" in query or "mask" in query:
                 return text({"configs": found})
             return text({"configs": found, **ours, "meshproxy": own_part(snapshot)})
@@ -94,6 +99,10 @@ class Shown:
             return Answer(await _apart(made), content_type=JSON)
         except NotThere as error:
             return Answer(f"{error}\n", error.status)
+
+    async def certs(self, request: Request) -> Answer:
+        now = datetime.now(UTC).timestamp()
+        return Answer(text(certs_json(self._sources.secrets(), now)), content_type=JSON)
 
     async def listeners(self, request: Request) -> Answer:
         if _is_json(request):
@@ -139,7 +148,13 @@ class Shown:
             status["reloads"]["accepted"],
             status["reloads"]["rejected"],
             self._supervisor.generation,
+            self._days_until_expiry(),
         )
+
+    def _days_until_expiry(self) -> int | None:
+        now = datetime.now(UTC).timestamp()
+        held = [each for one in self._sources.secrets() for each in (*one.chain, *one.roots)]
+        return days_until_first(held, now)
 
     async def server_info(self, request: Request) -> Answer:
         uptime = f"{self._uptime():.0f}s"

@@ -16,6 +16,7 @@ _COMMANDS = {
     "wait": "Wait until the local sidecar is ready.",
     "request": "Call the local sidecar's admin API.",
     "proxy-config": "Show what the sidecar holds, and from which document.",
+    "ca": "Make an authority, and certificates of workloads.",
     "demo": "Show the whole on this machine: capture, split, count, change live.",
     "version": "Print the version.",
     "completion": "Print a shell's completion script.",

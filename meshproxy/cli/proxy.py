@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 
 import click
+from click.core import ParameterSource
 
+from meshproxy.cli.duration import Duration
 from meshproxy.runtime.logs import LEVELS
 from meshproxy.runtime.options import ProxyOptions
 from meshproxy.wire.codecs import HTTP1, HTTP2
-
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
-
-
-class _Duration(click.ParamType):  # type: ignore[type-arg]
-    name = "duration"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|)", str(value))
-        if match is None:
-            self.fail(f"{value!r} is not a duration: write 25s, 500ms, 1m or a number of seconds")
-        return float(match[1]) * _UNITS[match[2]]
 
 
 class _Workload(click.ParamType):  # type: ignore[type-arg]
@@ -58,6 +45,15 @@ _PORT = click.IntRange(0, 65535)
     type=_Workload(),
     help="The workload that this sidecar stands beside. Default: from POD_NAMESPACE and POD_NAME,"
     " or the one in the configuration whose address is one of this host's.",
+)
+@click.option(
+    "--certs",
+    envvar="MESHPROXY_CERTS",
+    default="/etc/certs",
+    show_default=True,
+    show_envvar=True,
+    help="Directory with cert-chain.pem, key.pem and root-cert.pem (and ca-crl.pem, if any);"
+    " watched and rotated. Where it is named, the sidecar is not ready without them.",
 )
 @click.option(
     "--trust-domain",
@@ -141,7 +137,7 @@ _PORT = click.IntRange(0, 65535)
 @click.option(
     "--drain-duration",
     envvar="TERMINATION_DRAIN_DURATION_SECONDS",
-    type=_Duration(),
+    type=Duration(),
     default="25s",
     show_default=True,
     show_envvar=True,
@@ -162,7 +158,8 @@ _PORT = click.IntRange(0, 65535)
     default="",
     help="Access log for all requests, such as /dev/stdout. Default: as the configuration asks.",
 )
-def command(role: str | None, **given: object) -> int:
+@click.pass_context
+def command(ctx: click.Context, /, role: str | None, **given: object) -> int:
     """Run the sidecar in the foreground.
 
     A port of 0 turns that listener off. SIGTERM and SIGINT drain, a second one stops at once;
@@ -173,6 +170,7 @@ def command(role: str | None, **given: object) -> int:
 
     if given["require_redirect"] and not given["inbound_port"]:
         raise click.UsageError("--require-redirect needs an inbound port: give --inbound-port")
+    given["certs_required"] = ctx.get_parameter_source("certs") != ParameterSource.DEFAULT
     if given["workload"] is None and os.environ.get("POD_NAME"):
         given["workload"] = (os.environ.get("POD_NAMESPACE", "default"), os.environ["POD_NAME"])
     return run_proxy(ProxyOptions(**given))  # type: ignore[arg-type]

@@ -5,10 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Callable
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import click
+
+if TYPE_CHECKING:
+    from meshproxy.show.tables import Table
 
 _ADMIN_PORT = click.option(
     "--admin-port", default=15000, show_default=True, type=click.IntRange(1, 65535)
@@ -40,6 +44,7 @@ _ALIASES = {
     **dict.fromkeys(("route", "rds", "r"), "routes"),
     **dict.fromkeys(("cluster", "cds", "c"), "clusters"),
     **dict.fromkeys(("endpoint", "eds", "ep"), "endpoints"),
+    **dict.fromkeys(("secret", "s"), "secrets"),
     "a": "all",
     "o": "log",
 }
@@ -117,6 +122,14 @@ def endpoints(file: str | None, admin_port: int, output: str, **wanted: Any) -> 
     return _show(["ENDPOINTS"], file, admin_port, output, wanted)
 
 
+@command.command("secrets")
+@_shared
+@_NAME
+def secrets(file: str | None, admin_port: int, output: str, **wanted: Any) -> int:
+    """Certificates and roots, and how long they are valid; columns are istioctl's alone."""
+    return _show(["SECRETS"], file, admin_port, output, wanted)
+
+
 @command.command("all")
 @_shared
 @_FQDN
@@ -155,15 +168,22 @@ def _show(
     if output in ("json", "yaml"):
         whole = len(names) > 1 and not any(asked)
         found = (
-            value
-            if whole
-            else [part for name in names for part in getattr(tables, name).parts(dump, asked)]
+            value if whole else [part for name in names for part in _table(name).parts(dump, asked)]
         )
         click.echo(_written(found, output), nl=False)
         return 0
-    shown = [tables.table(getattr(tables, name), dump, asked) for name in names]
+    shown = [tables.table(_table(name), dump, asked) for name in names]
     click.echo("\n".join(shown), nl=False)
     return 0
+
+
+def _table(name: str) -> Table:
+    from meshproxy.show import secrets, tables
+
+    if name == "SECRETS":
+        return secrets.secrets_table(datetime.now(UTC).timestamp())
+    found: Table = getattr(tables, name)
+    return found
 
 
 def _dump(file: str | None, port: int) -> Any:

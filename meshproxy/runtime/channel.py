@@ -34,6 +34,7 @@ class Kind(IntEnum):
     LOG_LEVEL = 9  # pickled (logger, level)
     HOSTS = 10  # empty
     NAMES = 11  # pickled {host name: Answer or None}
+    SECRETS = 12  # pickled {SecretRef: Secret or None}
     # From a worker.
     COMMITTED = 32  # pickled generation
     REJECTED = 33  # pickled (generation, reason)

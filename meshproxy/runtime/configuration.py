@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from meshproxy.aio.spawn import spawn
 from meshproxy.export.log_writer import SinkError
 from meshproxy.listen.sockets import BindError
 from meshproxy.model.origin import Origin
+from meshproxy.model.secret import Secret, SecretRef
 from meshproxy.model.snapshot import Snapshot
 from meshproxy.show.shape import origin_json
 from meshproxy.sources.files import Reading, read
@@ -26,14 +28,18 @@ _LEVELS = {
 }
 
 
+Apply = Callable[[Snapshot, Mapping[SecretRef, Secret]], None]
+
+
 class Configuration:
     """Files at ``path`` as snapshots. A change is taken whole or not at all."""
 
     def __init__(self, path: str, options: Options) -> None:
         self._path = path
+        self._options = options
         self._translator = Translator(options)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._apply: Callable[[Snapshot], None]
+        self._apply: Apply
         self._watcher: Watcher | None = None
         self._reloading = False
         self._again = False
@@ -56,7 +62,7 @@ class Configuration:
         self,
         loop: asyncio.AbstractEventLoop,
         first: Reading,
-        apply: Callable[[Snapshot], None],
+        apply: Apply,
     ) -> None:
         """From now on offer changed files to ``apply``, which raises what can't be done."""
         self._loop = loop
@@ -81,6 +87,13 @@ class Configuration:
             if problem not in self._told:
                 _log.log(_LEVELS[problem.severity], "%s", problem)
         self._told = frozenset(problems)
+
+    def have_identity(self) -> None:
+        """The workload has an identity now, which changes what calls look like."""
+        if not self._options.identity:
+            self._options = replace(self._options, identity=True)
+            self._translator = Translator(self._options)
+            self.reload()
 
     def reload(self) -> None:
         """Read again, in a thread: parsing must not hold up scrapes and health checks."""
@@ -114,7 +127,7 @@ class Configuration:
             self._reject([str(p) for p in problems if p.severity is Severity.ERROR])
             return
         try:
-            self._apply(translation.snapshot)
+            self._apply(translation.snapshot, translation.secrets)
         except (BindError, SinkError) as error:
             _log.error("%s", error)
             self._reject([str(error)])

@@ -15,6 +15,7 @@ from typing import Any
 
 from meshproxy.cluster.names import Answer, with_addresses
 from meshproxy.listen.acceptor import Capture
+from meshproxy.model.secret import Secret, SecretRef
 from meshproxy.model.snapshot import Change, PartKey, Snapshot
 from meshproxy.runtime.channel import Channel, Kind
 from meshproxy.runtime.page import ROWS, Column, Page
@@ -66,6 +67,7 @@ class Crew:
         self._parts: dict[PartKey, Any] = {}
         self._listeners: dict[str, tuple[Capture, tuple[int, ...]]] = {}
         self._names: dict[str, Answer] = {}  # what DNS says
+        self._secrets: dict[SecretRef, Secret] = {}
         self._generation = 0
         self._failures = 0
         self._ending = False
@@ -101,6 +103,8 @@ class Crew:
         theirs.close()
         for name in self._listeners:
             self._send_listener(member, name)
+        if self._secrets:  # before what needs them
+            member.channel.send(Kind.SECRETS, pickle.dumps(self._secrets))
         if self._names:
             member.channel.send(Kind.NAMES, pickle.dumps(self._names))
         if self._generation:
@@ -151,6 +155,15 @@ class Crew:
             else:
                 self._names[name] = answer
         self.broadcast(Kind.NAMES, dict(told))
+
+    def tell_secrets(self, told: Mapping[SecretRef, Secret | None]) -> None:
+        """Give every worker certificates and keys; None of what is not there any more."""
+        for ref, secret in told.items():
+            if secret is None:
+                self._secrets.pop(ref, None)
+            else:
+                self._secrets[ref] = secret
+        self.broadcast(Kind.SECRETS, dict(told))
 
     def resolved(self, snapshot: Snapshot) -> Snapshot:
         """The snapshot with what DNS says of its names."""

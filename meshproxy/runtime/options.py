@@ -23,6 +23,8 @@ class ProxyOptions:
 
     config: str = "/etc/meshproxy"
     workload: tuple[str, str] | None = None
+    certs: str = "/etc/certs"
+    certs_required: bool = False  # the place was named, so a certificate must be in it
     trust_domain: str = "cluster.local"
     concurrency: int | None = None
     http1_codec: str = "fast"

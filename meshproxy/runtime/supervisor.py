@@ -10,18 +10,21 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from meshproxy.export.log_writer import check_sink
 from meshproxy.listen.acceptor import Capture
 from meshproxy.listen.sockets import BindError, listen_on
 from meshproxy.model.listener import Listener
+from meshproxy.model.secret import Secret, SecretRef
 from meshproxy.model.snapshot import PartKey, Snapshot, diff
 from meshproxy.runtime.channel import Kind
 from meshproxy.runtime.crew import Crew
 
 _log = logging.getLogger(__name__)
+
+FollowSecrets = Callable[[Snapshot, Mapping[SecretRef, Secret]], None]
 
 _LOOK = 1.0  # seconds between two looks at the workers
 _KEEP = 5.0  # seconds between two fetches of counts, so that a dead worker's are not lost
@@ -44,19 +47,22 @@ class Supervisor:
         self.failed_health = False  # asked for by /healthcheck/fail
         self.warnings: Callable[[], str] = str
         self.uncaptured_reason: Callable[[], str] = str
+        self.identity_reason: Callable[[], str] = str
         self.follow_names: Callable[[Snapshot], None] = lambda snapshot: None
+        self.follow_secrets: FollowSecrets = lambda snapshot, given: None
         self._stop = asyncio.Event()
         self._signals = 0
 
     # Configuration.
 
-    def apply(self, snapshot: Snapshot) -> None:
-        """Make this what the workers run. Raises `BindError`, `SinkError`; then nothing has
-        changed."""
+    def apply(self, snapshot: Snapshot, secrets: Mapping[SecretRef, Secret]) -> None:
+        """Make this what the workers run; ``secrets`` stood in the same documents. Raises
+        `BindError`, `SinkError`; then nothing has changed."""
         for log in snapshot.access_logs:
             if log.path:
                 check_sink(log.path)
         opened = self._open_new(snapshot)
+        self.follow_secrets(snapshot, secrets)  # before the plan that needs them
         parts = snapshot.parts()
         change = diff(self._parts, parts)
         gone = [name for name in self._sockets if name not in snapshot.listeners or name in opened]
@@ -108,7 +114,7 @@ class Supervisor:
             return "waiting for the first configuration"
         if not self.crew.serving:
             return "waiting for a worker to take the configuration"
-        return self.uncaptured_reason()
+        return self.identity_reason() or self.uncaptured_reason()
 
     # Life.
 

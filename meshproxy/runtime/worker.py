@@ -123,6 +123,8 @@ class Worker:
                 self._acceptor.remove(pickle.loads(body))
             case Kind.NAMES:
                 self._builder.names.take(pickle.loads(body))
+            case Kind.SECRETS:
+                self._store.update(pickle.loads(body))
             case Kind.STATS:
                 self._channel.send(Kind.COUNTS, marshal.dumps(self._counters.dump()))
             case Kind.HOSTS:

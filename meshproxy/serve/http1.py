@@ -166,11 +166,11 @@ class Http1Server(Piecewise):
         chain = visit.chain
         if chain.generation != serving.plans.current.generation:
             chain = visit.current()
-            self._settings = chain.settings
-            if not visit.admitted(chain):
-                self._closing = True
-                visit.turn_away(self._transport)
-                return
+        self._settings = chain.settings
+        if not visit.welcome:
+            self._closing = True
+            visit.turn_away(self._transport)
+            return
         record = visit.record()
         record.protocol = _PROTOCOLS[head.version]
         record.request = head
@@ -363,7 +363,7 @@ class Http1Server(Piecewise):
             self._refuse(WireError(reason, 408, "request_header_timeout"))
 
     def still_admitted(self) -> bool:
-        return self._visit.admitted(self._visit.current())
+        return self._visit.still_admitted()
 
     def drain(self) -> None:
         self._draining = True

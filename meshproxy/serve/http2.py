@@ -29,7 +29,7 @@ class Http2Server(Http2Connection):
             self.codec.reset(event.stream_id, Code.REFUSED_STREAM)
             return
         chain = self.visit.current()
-        if not self.visit.admitted(chain):
+        if not self.visit.welcome:
             # A new plan does not admit what was admitted when the connection came.
             self.codec.reset(event.stream_id, Code.REFUSED_STREAM)
             return
@@ -75,7 +75,7 @@ class Http2Server(Http2Connection):
             self.close()
 
     def still_admitted(self) -> bool:
-        return self.visit.admitted(self.visit.current())
+        return self.visit.still_admitted()
 
     def drain(self) -> None:
         """First say that there will be an end (RFC 9113 6.8), so that streams on their way are

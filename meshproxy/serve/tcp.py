@@ -302,7 +302,7 @@ class TcpServer(asyncio.Protocol):
             self._transport.close()
 
     def still_admitted(self) -> bool:
-        return self._visit.admitted(self._visit.current())
+        return self._visit.still_admitted()
 
     def drain(self) -> None:
         """An opaque connection can't be told that we are leaving: it may end by itself."""

@@ -28,6 +28,7 @@ class Visit:
         self.client = client
         self.local = local  # where the client was going
         self.secured = secured  # None: plain text
+        self.welcome = True  # the chain lets in what came as this did
         self.peer: Peer = chain.caller(client.ip)
 
     def current(self) -> ChainPlan:
@@ -38,11 +39,12 @@ class Visit:
             if chain is not None:
                 self.chain = chain
                 self.peer = chain.caller(self.client.ip)
+                self.welcome = chain.mtls if self.secured else not chain.refuse_plaintext
         return self.chain
 
-    def admitted(self, chain: ChainPlan) -> bool:
-        """Whether a chain lets in what came as this did."""
-        return not chain.refuse_plaintext if self.secured is None else chain.mtls
+    def still_admitted(self) -> bool:
+        self.current()
+        return self.welcome
 
     def turn_away(self, transport: asyncio.Transport) -> None:
         """A new plan does not admit what was admitted when the connection came."""

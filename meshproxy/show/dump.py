@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from meshproxy.model.cluster import ClusterKind
@@ -10,6 +11,7 @@ from meshproxy.model.workload import Workload
 from meshproxy.show.clusters import cluster_json, endpoints_json
 from meshproxy.show.listeners import inline_tables, listener_json
 from meshproxy.show.routes import ROUTES, table_json
+from meshproxy.show.secrets import Material, secrets_section
 from meshproxy.show.shape import Json, others, plain, typed, without_empty
 
 _ADMIN = "admin.v3."
@@ -27,12 +29,18 @@ class Facts(NamedTuple):
     admin_port: int = 15000
 
 
-def configs(snapshot: Snapshot, facts: Facts, endpoints: bool = False) -> list[Json]:
+def configs(
+    snapshot: Snapshot,
+    facts: Facts,
+    endpoints: bool = False,
+    secrets: Iterable[Material] = (),
+) -> list[Json]:
     """All sections, in Envoy's order; endpoints only where they are asked for, as with Envoy."""
     found = [_bootstrap(snapshot, facts), _clusters(snapshot, facts)]
     if endpoints:
         found.append(_endpoints(snapshot, facts))
-    found += [_listeners(snapshot, facts), _routes(snapshot, facts), _section("Secrets", {})]
+    found += [_listeners(snapshot, facts), _routes(snapshot, facts)]
+    found.append(_section("Secrets", secrets_section(secrets, facts.version)))
     return found
 
 

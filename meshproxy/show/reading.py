@@ -52,6 +52,12 @@ class Dump:
         inline = [cluster.get("load_assignment") or {} for cluster in self.clusters()]
         return found + [each for each in inline if each and each.get("cluster_name") not in known]
 
+    def secrets(self) -> list[Json]:
+        """Entries with ``name``, and ``secret`` where it is there."""
+        section = self._section("Secrets")
+        fields = ("dynamic_active_secrets", "dynamic_warming_secrets", "static_secrets")
+        return [entry for field in fields for entry in section.get(field, [])]
+
     def _section(self, name: str) -> Json:
         return self._sections.get(f"{name}ConfigDump", {})
 

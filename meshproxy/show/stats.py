@@ -31,6 +31,7 @@ class Server(NamedTuple):
     accepted: int
     rejected: int
     generation: int
+    days_until_expiry: int | None = None  # of the first certificate; None: there is none
 
 
 def statistics(
@@ -49,6 +50,8 @@ def statistics(
         "listener_manager.total_listeners_active": len(snapshot.listeners) if snapshot else 0,
         "cluster_manager.active_clusters": len(snapshot.clusters) if snapshot else 0,
     }
+    if server.days_until_expiry is not None:
+        found["server.days_until_first_cert_expiring"] = server.days_until_expiry
     for source in ("cluster_manager.cds", "listener_manager.lds"):
         found[f"{source}.update_success"] = server.accepted
         found[f"{source}.update_rejected"] = server.rejected

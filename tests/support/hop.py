@@ -236,9 +236,10 @@ def me(account: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def ours(text: str, leaf: Leaf, **more: Any) -> Iterator[Sidecar]:
-    """Our sidecar with a folder of certificates of its own."""
+    """Our sidecar with certificates of its own: ``certs`` in its folder, a link to another one."""
     sidecar = Sidecar(text, **more)
-    leaf.write(sidecar.folder / "certs")
-    sidecar.argv += ["--certs", str(sidecar.folder / "certs")]
+    certs = sidecar.folder / "certs"
+    certs.symlink_to(leaf.write(sidecar.folder / "certs-0"))
+    sidecar.argv += ["--certs", str(certs)]
     with sidecar:
         yield sidecar

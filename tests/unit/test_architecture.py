@@ -38,6 +38,7 @@ RANKS = {
     "admin": 7,
     "export": 7,
     "demo": 7,
+    "authority": 7,
     "app": 8,
     "cli": 9,
     "__main__": 10,
@@ -61,6 +62,7 @@ SAME_RANK = {
     ("runtime", "export"),
     ("runtime", "sources"),
     ("tls", "aio"),
+    ("show", "identity"),  # what a certificate says is shown
     ("admin", "runtime"),
 }
 

@@ -148,7 +148,7 @@ def test_faults(body: str, field: str, words: list[str]) -> None:
 @pytest.mark.parametrize(
     ("body", "field", "words"),
     [
-        ("accessLogFormat: '%REQ(a)% %DOWNSTREAM_PEER_SUBJECT%'", "accessLogFormat", ["'-'"]),
+        ("accessLogFormat: '%REQ(a)% %DOWNSTREAM_PEER_CERT%'", "accessLogFormat", ["'-'"]),
         ("accessLogFiel: a", "accessLogFiel", ["did you mean accessLogFile?"]),
         ("tcpKeepalive: {probes: 1}", "tcpKeepalive", ["not implemented"]),
         ("tlsDefaults: {minProtocolVersion: TLSV1_3}", "tlsDefaults", ["not implemented"]),
