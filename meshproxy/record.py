@@ -66,6 +66,20 @@ class Attempt(NamedTuple):
     cause: Kind | None
 
 
+class Shadow(NamedTuple):
+    """What authorization policies said that decide nothing: AUDIT, and those in dry run.
+
+    ``action`` is allow, deny or audit; ``result`` allowed, denied or logged. ``policy`` is
+    NAMESPACE/NAME of the one that matched, with its ``rule`` and the ``name`` that Istio gives it.
+    """
+
+    action: str
+    result: str
+    policy: str
+    rule: str
+    name: str
+
+
 class Record:
     """Times are monotonic seconds, ``wall`` seconds since the epoch, sizes bytes on the wire."""
 
@@ -96,6 +110,7 @@ class Record:
         "route",
         "secured",
         "server_name",
+        "shadows",
         "start",
         "taken",
         "termination",
@@ -115,6 +130,7 @@ class Record:
         self.local = local  # where the client was going: the original destination
         self.secured: Secured | None = None  # downstream; None: plaintext
         self.upstream_secured: Secured | None = None
+        self.shadows: tuple[Shadow, ...] = ()
         self.peer = UNKNOWN_PEER  # inbound: the caller; outbound: the endpoint's workload
         # Decisions.
         self.generation = 0

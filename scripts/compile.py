@@ -30,14 +30,25 @@ _ROOMS = {
     "base": ("errors",),
     "cluster": ("balance", "endpoints", "pool"),
     "plan": ("hosts", "plan", "sinks"),
+    "policy": ("judge",),
     "route": ("match", "rewrite", "split", "table"),
-    "serve": ("exchange", "gate", "headers", "http1", "local", "serving", "tcp", "visit"),
+    "serve": (
+        "admission",
+        "exchange",
+        "gate",
+        "headers",
+        "http1",
+        "local",
+        "serving",
+        "tcp",
+        "visit",
+    ),
     "telemetry": ("access_log", "metrics", "operators"),
     "tls": ("layer",),
     "upstream": ("http1", "stream", "tcp", "upstreams"),
     "wire": (
         *("chunked", "framing", "grpc", "h1", "h1_fast", "h1_reference", "h1_write", "heads"),
-        "sniff",
+        *("paths", "sniff"),
     ),
 }
 SOURCES = [

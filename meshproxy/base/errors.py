@@ -36,6 +36,7 @@ class Kind(Enum):
     BAD_REQUEST = "bad-request"
     HEADERS_TOO_LARGE = "headers-too-large"
     REQUEST_HEADER_TIMEOUT = "request-header-timeout"
+    BAD_PATH = "bad-path"
     NO_ROUTE = "no-route"
     NO_CLUSTER = "no-cluster"
     BLOCKED = "blocked"
@@ -80,6 +81,9 @@ TABLE: dict[Kind, Meaning] = {
     ),
     Kind.REQUEST_HEADER_TIMEOUT: Meaning(
         408, 4, "DT", "request_header_timeout", "request headers did not arrive in time"
+    ),
+    Kind.BAD_PATH: Meaning(
+        400, 13, "-", "path_normalization_failed", "the request's path is not a path"
     ),
     Kind.NO_ROUTE: Meaning(404, 12, "NR", "route_not_found", "no route matches this request"),
     Kind.NO_CLUSTER: Meaning(
@@ -153,10 +157,11 @@ class ProxyError(Exception):
     """A request or connection that could not be carried on.
 
     ``reason`` is one sentence for people: it follows the table's text in the reply and in the log.
-    It must not hold secrets; to callers outside the mesh it must not name a policy.
+    It must not hold secrets; to callers outside the mesh it must not name a policy. ``details``
+    take the place of the table's where the case has its own.
     """
 
-    __slots__ = ("kind", "reason", "retry", "side", "status")
+    __slots__ = ("details", "kind", "reason", "retry", "side", "status")
 
     def __init__(
         self,
@@ -165,6 +170,7 @@ class ProxyError(Exception):
         side: Side = Side.UPSTREAM,
         retry: Retry = Retry.NEVER,
         status: int = 0,
+        details: str = "",
     ) -> None:
         super().__init__(reason or kind.value)
         self.kind = kind
@@ -173,6 +179,7 @@ class ProxyError(Exception):
         self.retry = retry
         # Some kinds carry a finer status than the table's (a 501 for an unknown transfer coding).
         self.status = status or TABLE[kind].status
+        self.details = details or TABLE[kind].details
 
     @property
     def meaning(self) -> Meaning:

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from meshproxy.model.cluster import Cluster
 from meshproxy.model.listener import Listener
+from meshproxy.model.paths import PathNormalization
+from meshproxy.model.policy import Policy
 from meshproxy.model.route import RouteConfig, VirtualHost
 from meshproxy.model.settings import DEFAULTS, Settings
 from meshproxy.model.telemetry import AccessLog
@@ -28,7 +30,8 @@ class Snapshot:
     ``hosts`` are keyed ``ROUTE_CONFIG/HOST``. ``peers`` knows the workloads of the mesh by IP, so
     that a caller without a certificate can still be named in metrics. ``outbound_allow_any``: what
     no route knows is sent to the cluster ``outbound_rest`` (else refused). ``trust_domain`` is
-    SPIFFE's, and callers of ``trust_domain_aliases`` are taken for its own.
+    SPIFFE's, and callers of ``trust_domain_aliases`` are taken for its own. ``authorization`` has
+    the policies that reach this workload, in the order in which they are asked.
     """
 
     workload: Workload = UNKNOWN
@@ -43,6 +46,8 @@ class Snapshot:
     trust_domain: str = "cluster.local"
     outbound_rest: str = "PassthroughCluster"
     trust_domain_aliases: tuple[str, ...] = ()
+    authorization: tuple[Policy, ...] = ()
+    path_normalization: PathNormalization = PathNormalization.BASE
 
     def parts(self) -> dict[PartKey, Any]:
         """The snapshot cut into the pieces that are compared and sent one by one."""
@@ -64,6 +69,8 @@ SINGLES = (
     "trust_domain",
     "outbound_rest",
     "trust_domain_aliases",
+    "authorization",
+    "path_normalization",
 )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from meshproxy.base.lookup import HostTable
 from meshproxy.cluster.balance import compile_balancer
@@ -31,10 +32,12 @@ from meshproxy.plan.plan import (
 )
 from meshproxy.plan.sinks import LogSink, Sink
 from meshproxy.plan.subnets import Subnet, compile_subnets
+from meshproxy.policy.judge import Judge, JudgeTcp, judge_of_connections, judge_of_requests
 from meshproxy.record import Peer
 from meshproxy.route.l4 import compile_l4
 from meshproxy.telemetry.access_log import compile_access_log
 from meshproxy.telemetry.metrics import Counters
+from meshproxy.wire.paths import compile_normalization
 
 Write = Callable[[str], None]
 _PASSTHROUGH = "PassthroughCluster"
@@ -61,6 +64,7 @@ class Builder:
         self._context = context
         self.names = NameBook(context.registry, context.draw)
         self._slots: dict[str, ClusterSlot] = {}
+        self._authorization: tuple[Any, Judge | None, JudgeTcp | None] = (None, None, None)
         # Compiled pieces, each with the model object it came from: none is compiled twice.
         self._hosts: dict[str, tuple[VirtualHost, HostPlan]] = {}
         self._clusters: dict[str, tuple[Cluster, ClusterPlan]] = {}
@@ -143,6 +147,18 @@ class Builder:
         pick = compile_balancer(cluster.balance, states, self._context.draw)
         return cluster, ClusterPlan(cluster, states, pick)
 
+    def authorization(self, snapshot: Snapshot) -> tuple[Judge | None, JudgeTcp | None]:
+        """What policies say of requests and of connections."""
+        policies = snapshot.authorization
+        domains = (snapshot.trust_domain, *snapshot.trust_domain_aliases)
+        if self._authorization[0] != (policies, domains):
+            self._authorization = (
+                (policies, domains),
+                judge_of_requests(policies, domains),
+                judge_of_connections(policies, domains),
+            )
+        return self._authorization[1:]
+
     def peers(self, snapshot: Snapshot) -> dict[str, Peer]:
         registry = self._context.registry
         return {ip: registry.peer(workload) for ip, workload in snapshot.peers.items()}
@@ -179,6 +195,8 @@ class _ChainMaker:
         self._generation = generation
         self._tables = tables
         self._peers = builder.peers(snapshot)
+        self._normalize = compile_normalization(snapshot.path_normalization)
+        self._authorization = builder.authorization(snapshot)
         self._sinks = {
             direction: Sink(
                 builder.counters,
@@ -218,6 +236,7 @@ class _ChainMaker:
         chain.application = model.application
         chain.deny = model.deny
         chain.mtls = model.mtls
+        chain.normalize_path = self._normalize
         chain.refuse_plaintext = model.refuse_plaintext
         if model.tcp is not None:
             chain.tcp = compile_tcp(model.tcp, self._builder.slot)
@@ -237,6 +256,7 @@ class _ChainMaker:
         chain.open_tcp = sink.open_tcp
         if listener.direction is Direction.INBOUND:
             chain.peer_of = self._peers
+            chain.authorize_http, chain.authorize_tcp = self._authorization
         return chain
 
     def _fallback(self, listener: Listener) -> RoutePlan:

@@ -12,11 +12,13 @@ from meshproxy.cluster.endpoints import EndpointState
 from meshproxy.model.cluster import Cluster, ClusterKind
 from meshproxy.model.listener import Application, Direction
 from meshproxy.model.settings import DEFAULTS, Settings
+from meshproxy.policy.judge import Judge, JudgeTcp
 from meshproxy.record import UNKNOWN_PEER, Peer, Record
 from meshproxy.route.l4 import L4Chooser
 from meshproxy.route.rewrite import HeaderEdit, PathRewrite
 from meshproxy.telemetry.metrics import TcpCell
 from meshproxy.wire.heads import RequestHead
+from meshproxy.wire.paths import Normalize
 
 if TYPE_CHECKING:
     from meshproxy.plan.names import ClusterNames
@@ -166,6 +168,8 @@ class ChainPlan:
 
     __slots__ = (
         "application",
+        "authorize_http",
+        "authorize_tcp",
         "by_name",
         "choose_tcp",
         "deny",
@@ -178,6 +182,7 @@ class ChainPlan:
         "listener",
         "mtls",
         "name",
+        "normalize_path",
         "open_tcp",
         "peer_of",
         "refuse_plaintext",
@@ -195,6 +200,9 @@ class ChainPlan:
         self.deny = ""
         self.mtls = False
         self.refuse_plaintext = ""
+        self.authorize_http: Judge | None = None  # where policies have a say in requests
+        self.authorize_tcp: JudgeTcp | None = None  # and in connections
+        self.normalize_path: Normalize = _as_it_is
         self.hosts: HostTable[HostPlan] | None = None
         self.fallback: RoutePlan | None = None  # for hosts that no virtual host names
         self.tcp: RoutePlan | None = None
@@ -227,6 +235,10 @@ class ChainPlan:
 
     def caller(self, ip: str) -> Peer:
         return self.peer_of.get(ip, UNKNOWN_PEER)
+
+
+def _as_it_is(path: bytes) -> bytes | None:
+    return path
 
 
 def _ignore(record: Record) -> None:

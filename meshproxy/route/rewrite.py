@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from meshproxy.base.substitute import compile_substitution
 from meshproxy.model.route import HeaderOps, MatchKind, Redirect, Rewrite, RouteMatch
-from meshproxy.route.match import path_only, scheme_of
 from meshproxy.wire.heads import Headers, RequestHead
+from meshproxy.wire.values import path_only, scheme_of
 
 PathRewrite = Callable[[bytes], bytes]
 HeaderEdit = Callable[[Headers], Headers]

@@ -19,6 +19,7 @@ from meshproxy.cluster.endpoints import EndpointState
 from meshproxy.plan.plan import ChainPlan, ClusterPlan, Destination, RoutePlan
 from meshproxy.record import Record
 from meshproxy.route.rewrite import HeaderEdit
+from meshproxy.serve.admission import admit
 from meshproxy.serve.headers import answer_headers, request_headers, rewrite
 from meshproxy.serve.local import grpc_answer, local_answer, route_answer
 from meshproxy.serve.serving import Serving
@@ -93,8 +94,7 @@ class Exchange:
     def start(self) -> None:
         """Decide where the request goes, and ask there."""
         try:
-            if self._chain.deny:
-                raise ProxyError(Kind.DENIED, self._chain.deny, Side.US)
+            admit(self._serving, self._chain, self.record, self._head)
             route = self._chain.route(self._head)
             if route is None:
                 host = self._head.authority.decode("latin-1")
@@ -326,7 +326,7 @@ class Exchange:
             return
         record, meaning = self.record, error.meaning
         record.flags = meaning.flag if meaning.flag != "-" else ""
-        record.details = meaning.details
+        record.details = error.details
         if error.side is Side.UPSTREAM and meaning.flag in ("UF", "UC", "UPE"):
             record.transport_failure = error.reason
         elif error.kind is Kind.DENIED:

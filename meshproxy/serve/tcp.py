@@ -13,6 +13,7 @@ from meshproxy.aio.spawn import spawn
 from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.cluster.endpoints import EndpointState
 from meshproxy.plan.plan import Destination, RoutePlan
+from meshproxy.serve.admission import admit_tcp
 from meshproxy.serve.reset import reset
 from meshproxy.serve.visit import Visit
 from meshproxy.telemetry.metrics import TcpCell
@@ -40,6 +41,7 @@ class TcpServer(asyncio.Protocol):
         self._server_ended = False
         self._closed = False
         self._abandoned = False
+        self._held = False  # a policy refuses it, unless its bytes turn out to be requests
         self._in_charge = False  # we are the transport's protocol
         self._on_charge: Callable[[], None] | None = None
         self._cell: TcpCell | None = None
@@ -60,7 +62,10 @@ class TcpServer(asyncio.Protocol):
         ``on_charge`` is called when that happens.
         """
         self._on_charge = on_charge
-        self._spawn_dial()
+        authorize = self._chain.authorize_tcp
+        self._held = authorize is not None and authorize(self._record) is not None
+        if not self._held:
+            self._spawn_dial()
 
     def start_for(self, server_name: str) -> None:
         """As `start`; the client has asked for a name by TLS."""
@@ -72,6 +77,8 @@ class TcpServer(asyncio.Protocol):
         """What the client said is opaque: here it is (nothing, where it only ended its side)."""
         self._on_charge = None
         self._take_charge()
+        if self._held:
+            self._spawn_dial()
         if self._upstream is not None:
             self._open_cell()
         if data:
@@ -99,9 +106,7 @@ class TcpServer(asyncio.Protocol):
     async def _dial(self) -> None:
         record = self._record
         try:
-            if self._chain.deny:
-                record.termination = self._chain.deny
-                raise ProxyError(Kind.DENIED, self._chain.deny, Side.US)
+            admit_tcp(self._serving, self._chain, record)
             route = self._chain.route_tcp(record.local.ip, record.server_name)
             if route is None:
                 raise ProxyError(Kind.NO_ROUTE, "no TCP route", Side.US)
@@ -163,7 +168,7 @@ class TcpServer(asyncio.Protocol):
         """Nobody to talk to: the client sees a reset, as it would without us."""
         record = self._record
         record.flags = error.meaning.flag if error.meaning.flag != "-" else ""
-        record.details = error.meaning.details
+        record.details = error.details
         record.transport_failure = error.reason if record.flags == "UF" else ""
         if self._abandoned:
             self._release()
@@ -302,7 +307,11 @@ class TcpServer(asyncio.Protocol):
             self._transport.close()
 
     def still_admitted(self) -> bool:
-        return self._visit.still_admitted()
+        if not self._visit.still_admitted():
+            return False
+        chain = self._visit.chain
+        judge = chain.authorize_tcp
+        return not chain.deny and (judge is None or judge(self._record) is None)
 
     def drain(self) -> None:
         """An opaque connection can't be told that we are leaving: it may end by itself."""

@@ -5,6 +5,7 @@ A getter returns text, a whole number, or None where there is nothing to say.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 
@@ -61,6 +62,8 @@ def _compile(name: str, argument: str | None, environment: Mapping[str, str]) ->
             return _header(name, argument or "")
         case "GRPC_STATUS":
             return _grpc_number if argument == "NUMBER" else _grpc_name(argument)
+        case "DYNAMIC_METADATA":
+            return _metadata(argument or "")
         case "ENVIRONMENT" | "HOSTNAME":
             value = environment.get(argument or "HOSTNAME")
             return lambda record: value
@@ -200,6 +203,28 @@ def _header(name: str, argument: str) -> Get:
             value = getter(record)
             if value is not None:
                 return value
+        return None
+
+    return get
+
+
+_RBAC = re.compile(
+    r"envoy\.filters\.(?:http|network)\.rbac:istio_dry_run_(allow|deny)_shadow_"
+    r"(engine_result|effective_policy_id)"
+)
+
+
+def _metadata(argument: str) -> Get:
+    """What Envoy's RBAC filter says of policies in dry run; nobody else says anything here."""
+    found = _RBAC.fullmatch(argument)
+    if found is None:
+        return lambda record: None
+    action, key = found.groups()
+
+    def get(record: Record) -> str | int | None:
+        for shadow in record.shadows:
+            if shadow.action == action:
+                return (shadow.result if key == "engine_result" else shadow.name) or None
         return None
 
     return get

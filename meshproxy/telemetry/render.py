@@ -23,6 +23,14 @@ PLAIN: dict[str, tuple[tuple[str, ...], str]] = {
         ("listener", "reason"),
         "Downstream connections closed by a policy or a limit.",
     ),
+    "meshproxy_authorization_denied_total": (
+        ("policy", "rule", "protocol"),
+        "Requests and TCP connections refused; without a policy, none allowed them.",
+    ),
+    "meshproxy_authorization_shadow_total": (
+        ("action", "result", "policy", "rule"),
+        "What AUDIT policies and those in dry run would have said.",
+    ),
     "meshproxy_downstream_protocol_errors_total": (
         ("listener", "reason"),
         "Requests that broke the rules of their protocol.",

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Mapping
 
-from meshproxy.translate.assembly.catalog import Catalog, Entry
+from meshproxy.translate.assembly.catalog import Catalog
 from meshproxy.translate.assembly.inbound import Door, Guard
 from meshproxy.translate.assembly.peer_modes import DISABLE, STRICT, Mode, PeerModes
 from meshproxy.translate.assembly.scope import Self
-from meshproxy.translate.kinds.authorization_policy import AuthorizationPolicy
 from meshproxy.translate.kinds.meta import Meta, selects
 from meshproxy.translate.kinds.peer_authentication import PeerAuthentication
 from meshproxy.translate.kinds.request_authentication import RequestAuthentication
@@ -23,7 +21,7 @@ def build_guard(
     broken = [
         f"{peer.meta} can't be relied on: {peer.fault}"
         for peer in peers
-        if peer.fault and _reaches(peer.meta, peer.selector, self_, root)
+        if peer.fault and reaches(peer.meta, peer.selector, self_, root)
     ]
     closed = broken or _closed(catalog, self_, root)
     found = modes.of(self_.namespace, self_.labels)
@@ -44,29 +42,15 @@ def _door(mode: Mode, identity: bool) -> Door:
 
 def _closed(catalog: Catalog, self_: Self, root: str) -> list[str]:
     """Policies that can't be followed yet, so that everything is refused for each of them."""
-    found = []
-    for policy in _reaching(catalog.all(AuthorizationPolicy), self_, root):
-        if policy.decides:
-            why = policy.fault or "its rules are not evaluated in this build"
-            found.append(f"{policy.meta}: {why}")
-    found += [
-        f"{request.meta}: {request.fault or 'tokens are not verified in this build'}"
-        for request in _reaching(catalog.all(RequestAuthentication), self_, root)
-        if (request.rules or request.fault) and not request.targeted
-    ]
-    return found
-
-
-T = TypeVar("T", AuthorizationPolicy, RequestAuthentication)
-
-
-def _reaching(entries: Iterable[Entry[T]], self_: Self, root: str) -> list[T]:
+    requests = [entry.value for entry in catalog.all(RequestAuthentication)]
     return [
-        entry.value
-        for entry in entries
-        if _reaches(entry.value.meta, entry.value.selector, self_, root)
+        f"{request.meta}: {request.fault or 'tokens are not verified in this build'}"
+        for request in requests
+        if (request.rules or request.fault) and not request.targeted
+        if reaches(request.meta, request.selector, self_, root)
     ]
 
 
-def _reaches(meta: Meta, selector: Mapping[str, str] | None, self_: Self, root: str) -> bool:
+def reaches(meta: Meta, selector: Mapping[str, str] | None, self_: Self, root: str) -> bool:
+    """Whether a policy is for this workload: of its namespace or the root's, and selecting it."""
     return meta.namespace in (root, self_.namespace) and selects(selector or {}, self_.labels)

@@ -7,6 +7,7 @@ from meshproxy.model.secret import Secret, SecretRef
 from meshproxy.model.snapshot import Snapshot
 from meshproxy.model.telemetry import AccessLog
 from meshproxy.translate.assembly import inbound
+from meshproxy.translate.assembly.authorization import reaching_policies
 from meshproxy.translate.assembly.catalog import Catalog, Entry
 from meshproxy.translate.assembly.clusters import Defaults, fixed_clusters, service_clusters
 from meshproxy.translate.assembly.delegates import merge_delegates
@@ -122,6 +123,8 @@ class SnapshotBuilder:
             config.trust_domain or self._options.trust_domain,
             rest or PASSTHROUGH,
             config.trust_domain_aliases,
+            authorization=reaching_policies(self._catalog, own.self_, root, self.remarks),
+            path_normalization=config.path_normalization,
         )
 
     def _build_registry(self, pods: list[Pod], entries: list[WorkloadEntry]) -> Registry:

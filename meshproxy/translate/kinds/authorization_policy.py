@@ -1,16 +1,18 @@
-"""``security.istio.io`` AuthorizationPolicy: checked in full; rules are not evaluated yet."""
+"""``security.istio.io`` AuthorizationPolicy."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from meshproxy.model.policy import Rule
 from meshproxy.translate.fields import Fields
-from meshproxy.translate.kinds.authorization_rule import check_rule
+from meshproxy.translate.kinds.authorization_rule import read_rule
 from meshproxy.translate.kinds.common import read_selector
 from meshproxy.translate.kinds.meta import Meta
 from meshproxy.translate.kinds.security import close_strictly
 from meshproxy.translate.kinds.target_ref import read_targets
+from meshproxy.translate.problems import UNSUPPORTED
 
 ACTIONS = ("ALLOW", "DENY", "AUDIT", "CUSTOM")
 _DRY_RUN = "istio.io/dry-run"
@@ -26,15 +28,14 @@ class AuthorizationPolicy:
     selector: Mapping[str, str] | None
     targeted: bool
     action: str
+    rules: tuple[Rule, ...]
     dry_run: bool
     fault: str = ""
 
     @property
     def decides(self) -> bool:
         """Whether a sidecar follows it: what only watches never decides."""
-        return not self.targeted and (
-            bool(self.fault) or (self.action != "AUDIT" and not self.dry_run)
-        )
+        return not self.targeted and self.action != "AUDIT" and not self.dry_run
 
 
 def read_authorization_policy(top: Fields, meta: Meta) -> AuthorizationPolicy:
@@ -42,15 +43,17 @@ def read_authorization_policy(top: Fields, meta: Meta) -> AuthorizationPolicy:
     selector = read_selector(fields)
     targeted = read_targets(fields)
     action = fields.choice("action", ACTIONS, "ALLOW")
-    rules = list(fields.mappings("rules"))
+    given = list(fields.mappings("rules"))
     _check_provider(fields, action)
     if action in ("DENY", "CUSTOM") and not fields.has("rules"):
         fields.error("rules", f"{action} without rules is never triggered", "rules: [{}] for all")
-    for rule in rules:
-        check_rule(rule, action)
+    if action == "CUSTOM":
+        text = "no external authorizer is asked in this build, so that everything is denied"
+        fields.warn("action", text, "", UNSUPPORTED)
+    rules = tuple(read_rule(rule, action) for rule in given)
     dry_run = _dry_run(top, meta, action)
     fault = close_strictly(top, fields)
-    return AuthorizationPolicy(meta, selector, targeted, action, dry_run, fault)
+    return AuthorizationPolicy(meta, selector, targeted, action, rules, dry_run, fault)
 
 
 def _check_provider(fields: Fields, action: str) -> None:

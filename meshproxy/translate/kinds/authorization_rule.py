@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from ipaddress import ip_network
 
+from meshproxy.model.policy import Clause, Rule, Term
 from meshproxy.translate.fields import Fields
 from meshproxy.translate.names import is_label, is_port
-from meshproxy.translate.problems import did_you_mean
+from meshproxy.translate.problems import UNSUPPORTED, did_you_mean
 
 _SOURCE = (
     "principals",
@@ -48,17 +49,16 @@ def _negated(name: str) -> str:
     return f"not{name[0].upper()}{name[1:]}"
 
 
-def check_rule(rule: Fields, action: str) -> None:
+def read_rule(rule: Fields, action: str) -> Rule:
     for name in ("from", "to"):
         if rule.has(name) and not rule.items(name):
             rule.error(name, "is empty", "remove it to mean everything")
-    sources = [_check_source(entry, action) for entry in rule.mappings("from")]
-    operations = [_check_operation(entry) for entry in rule.mappings("to")]
-    for condition in rule.mappings("when"):
-        _check_condition(condition, action)
-    http_only = (bool(sources) and not operations and not any(sources)) or (
-        bool(operations) and not any(operations)
-    )
+    sources = [_read_source(entry, action) for entry in rule.mappings("from")]
+    operations = [_read_operation(entry) for entry in rule.mappings("to")]
+    conditions = tuple(_read_condition(each, action) for each in rule.mappings("when"))
+    http_only = (
+        bool(sources) and not operations and not any(_has(each, _TCP_SOURCE) for each in sources)
+    ) or (bool(operations) and not any(_has(each, ("ports",)) for each in operations))
     if action == "DENY" and http_only:
         rule.report.warn(
             rule.path,
@@ -66,15 +66,27 @@ def check_rule(rule: Fields, action: str) -> None:
             "name the ports: to: [{operation: {ports: [...]}}]",
         )
     rule.close()
+    return Rule(tuple(sources), tuple(operations), conditions)
 
 
-def _check_source(entry: Fields, action: str) -> bool:
-    """Whether it asks for something that TCP connections have, too."""
+def _has(clause: Clause, names: tuple[str, ...]) -> bool:
+    return any(term.field in names for term in clause)
+
+
+def _terms(lists: dict[str, tuple[str, ...]], names: tuple[str, ...]) -> Clause:
+    return tuple(
+        Term(name, lists[name], lists[_negated(name)])
+        for name in names
+        if lists[name] or lists[_negated(name)]
+    )
+
+
+def _read_source(entry: Fields, action: str) -> Clause:
     given = entry.has("source")
     entry.close()
     if not given:
         entry.error("source", "must be set", "remove the element to mean everybody")
-        return False
+        return ()
     source = entry.mapping("source")
     lists = _read_lists(source, _SOURCE, "source")
     for name in ("ipBlocks", "remoteIpBlocks"):
@@ -87,7 +99,7 @@ def _check_source(entry: Fields, action: str) -> bool:
                 if lists[field]:
                     source.error(field, "can't be used with action CUSTOM")
     source.close()
-    return any(source.has(field) for name in _TCP_SOURCE for field in (name, _negated(name)))
+    return _terms(lists, _SOURCE)
 
 
 def _check_accounts(source: Fields, lists: dict[str, tuple[str, ...]]) -> None:
@@ -104,13 +116,12 @@ def _check_accounts(source: Fields, lists: dict[str, tuple[str, ...]]) -> None:
             source.error(field, f"can't stand beside {', '.join(others)}", "remove one of them")
 
 
-def _check_operation(entry: Fields) -> bool:
-    """Whether it asks for something that TCP connections have, too."""
+def _read_operation(entry: Fields) -> Clause:
     given = entry.has("operation")
     entry.close()
     if not given:
         entry.error("operation", "must be set", "remove the element to mean everything")
-        return False
+        return ()
     operation = entry.mapping("operation")
     lists = _read_lists(operation, _OPERATION, "operation")
     for field in ("ports", "notPorts"):
@@ -121,7 +132,7 @@ def _check_operation(entry: Fields) -> bool:
         for at, path in enumerate(lists[field]):
             _check_template(operation, field, at, path)
     operation.close()
-    return operation.has("ports") or operation.has("notPorts")
+    return _terms(lists, _OPERATION)
 
 
 def _check_template(operation: Fields, field: str, at: int, path: str) -> None:
@@ -162,7 +173,7 @@ def _check_ips(fields: Fields, name: str, blocks: tuple[str, ...]) -> None:
             fields.report.error((*fields.at(name), at), f"{block!r} is not an IP address or subnet")
 
 
-def _check_condition(condition: Fields, action: str) -> None:
+def _read_condition(condition: Fields, action: str) -> Term:
     key = condition.required("key")
     values, others = condition.texts("values"), condition.texts("notValues")
     if key and not values and not others:
@@ -180,7 +191,20 @@ def _check_condition(condition: Fields, action: str) -> None:
         key in ("source.namespace", "source.principal") or key.startswith("request.auth.")
     ):
         condition.error("key", f"{key} can't be used with action CUSTOM")
+    if key.startswith(_EXPERIMENTAL):
+        _warn_experimental(condition, action, bool(values))
     condition.close()
+    return Term(key, values, others)
+
+
+def _warn_experimental(condition: Fields, action: str, asks: bool) -> None:
+    """Nothing here sets what Envoy's filters may say. Where that can only make a rule that allows
+    never hold, the rest of the policy can still be relied on."""
+    if action == "ALLOW" and asks:
+        text = "nothing in this build sets it, so that this rule allows nothing"
+        condition.warn("key", text, "remove the condition, or the rule")
+    else:
+        condition.warn("key", "is not implemented in this build", "", UNSUPPORTED)
 
 
 def _is_attribute(key: str) -> bool:

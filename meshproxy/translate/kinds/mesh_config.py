@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from meshproxy.model.paths import PathNormalization
 from meshproxy.translate.fields import Fields
 from meshproxy.translate.kinds.access_log import (
     TEXT,
@@ -61,7 +62,6 @@ _LATER = [
     "enableEnvoyAccessLogService",
     "enableTracing",
     "inboundTrafficPolicy",
-    "pathNormalization",
     "serviceSettings",
     "defaultHttpRetryPolicy",
     "defaultInboundHttpRetryPolicy",
@@ -97,6 +97,7 @@ class MeshConfig:
     trust_domain_aliases: tuple[str, ...] = ()
     auto_mtls: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict)
+    path_normalization: PathNormalization = PathNormalization.BASE
 
 
 def read_mesh_document(top: Fields, meta: Meta) -> MeshConfig:
@@ -150,6 +151,7 @@ def _read(fields: Fields, meta: Meta) -> MeshConfig:
         _aliases(fields),
         fields.flag("enableAutoMtls", True),
         {**read_proxy_config(fields.mapping("defaultConfig")), **_refresh_rate(fields)},
+        path_normalization=_path_normalization(fields),
     )
     _check_ports(fields)
     _check_tls(fields)
@@ -179,6 +181,16 @@ def _aliases(fields: Fields) -> tuple[str, ...]:
             text = f"{domain!r} is not a trust domain"
             fields.report.error(path, text, "lower-case letters, digits, '.', '-' and '_'")
     return tuple(dict.fromkeys(found))
+
+
+def _path_normalization(fields: Fields) -> PathNormalization:
+    if not fields.has("pathNormalization"):
+        return PathNormalization.BASE
+    inner = fields.mapping("pathNormalization")
+    kinds = [kind.value for kind in PathNormalization]
+    chosen = inner.choice("normalization", ["DEFAULT", *kinds], "DEFAULT")
+    inner.close()
+    return PathNormalization.BASE if chosen == "DEFAULT" else PathNormalization(chosen)
 
 
 def _check_ports(fields: Fields) -> None:
