@@ -14,14 +14,14 @@ from meshproxy.translate.kinds.peer_authentication import MODES, PeerAuthenticat
 ROOT = "root"
 NAMESPACES = (ROOT, "a", "b")
 PORTS = (1, 2, 3)
-LABELS = st.dictionaries(st.sampled_from("xy"), st.sampled_from("12"), max_size=2)
+LABELS = st.fixed_dictionaries({}, optional={"x": st.sampled_from("12"), "y": st.just("1")})
 PEERS = st.lists(
     st.builds(
         PeerAuthentication,
         st.builds(Meta, st.just("PeerAuthentication"), st.sampled_from(NAMESPACES), st.just("p")),
         st.none() | LABELS.filter(bool),
         st.sampled_from(MODES),
-        st.dictionaries(st.sampled_from(PORTS), st.sampled_from(MODES), max_size=2),
+        st.fixed_dictionaries({}, optional=dict.fromkeys(PORTS[:2], st.sampled_from(MODES))),
     ),
     max_size=6,
 )
