@@ -24,6 +24,7 @@ from meshproxy.show.shape import (
     typed,
     without_empty,
 )
+from meshproxy.show.tls import MUTUAL, cluster_sockets
 
 CLUSTER = "config.cluster.v3.Cluster"
 ASSIGNMENT = "config.endpoint.v3.ClusterLoadAssignment"
@@ -41,6 +42,7 @@ _SHOWN = (
     "keepalive",
     "source_v4",
     "source_v6",
+    "tls",
 )
 HEALTHY = "HEALTHY"
 
@@ -55,6 +57,7 @@ def cluster_json(cluster: Cluster) -> Json:
         "lb_policy": _policy(cluster),
         "typed_extension_protocol_options": {_OPTIONS_NAME: _http(cluster)},
         "metadata": metadata(cluster.origin, cluster, _SHOWN, **_istio(cluster)),
+        **cluster_sockets(cluster),
     }
     if kind == "EDS":
         body["eds_cluster_config"] = {"eds_config": ADS, "service_name": cluster.name}
@@ -155,9 +158,10 @@ def _endpoint(endpoint: Endpoint) -> Json:
             workload.cluster_id,
         )
         istio["workload"] = ";".join(names)
-    own = others(endpoint, "address", "weight", "workload", "name")
+    own = others(endpoint, "address", "weight", "workload", "name", "mtls")
     host = endpoint.name or endpoint.address.ip
-    found = without_empty({"istio": istio, "meshproxy": own})
+    mutual = MUTUAL if endpoint.mtls else {}
+    found = without_empty({**mutual, "istio": istio, "meshproxy": own})
     return without_empty(
         {
             "endpoint": {"address": socket_address(host, endpoint.address.port)},

@@ -21,6 +21,7 @@ from meshproxy.show.shape import (
     typed,
     without_empty,
 )
+from meshproxy.show.tls import MESH_HTTP, MESH_TCP, mutual_socket
 
 LISTENER = "config.listener.v3.Listener"
 _MANAGER = "http_connection_manager"
@@ -28,22 +29,23 @@ _EXTENSIONS = "extensions.filters."
 HTTP_FILTER = "envoy.filters.network.http_connection_manager"
 TCP_FILTER = "envoy.filters.network.tcp_proxy"
 HTTP_PROTOCOLS = ["http/1.1", "h2c"]
-_SHOWN = ("name", "application", "port", "ips", "route_config", "tcp", "rules")
+_SHOWN = ("name", "application", "port", "ips", "route_config", "tcp", "rules", "mtls")
 
 
 def listener_json(listener: Listener, snapshot: Snapshot) -> Json:
-    """One listener; the chain for all other connections is its ``default_filter_chain``."""
+    """One listener; the chain for all other connections is its ``default_filter_chain``.
+
+    Where only mutual TLS may enter there is none: what matches no chain is closed.
+    """
     first, *more = listener.bind or ("0.0.0.0",)
     logs = _logs(snapshot, listener.direction)
     chains: list[Json] = []
     default: Json = {}
     for chain in listener.chains:
         made = _chains(chain, listener, logs)
-        if listener.captured and not chain.port and not chain.ips:
-            *detected, default = made
-            chains += detected
-        else:
-            chains += made
+        if listener.captured and "filter_chain_match" not in made[-1]:
+            default = made.pop()
+        chains += made
     body = {
         "name": listener.name,
         "address": socket_address(first, listener.port),
@@ -67,6 +69,9 @@ def _listener_filters(listener: Listener) -> list[Json]:
     if listener.captured:
         kind = typed(_EXTENSIONS + "listener.original_dst.v3.OriginalDst", {})
         found.append({"name": "envoy.filters.listener.original_dst", "typed_config": kind})
+    if any(chain.mtls or any(rule.sni for rule in chain.rules) for chain in listener.chains):
+        kind = typed(_EXTENSIONS + "listener.tls_inspector.v3.TlsInspector", {})
+        found.append({"name": "envoy.filters.listener.tls_inspector", "typed_config": kind})
     if any(chain.application is Application.DETECT for chain in listener.chains):
         kind = typed(_EXTENSIONS + "listener.http_inspector.v3.HttpInspector", {})
         found.append({"name": "envoy.filters.listener.http_inspector", "typed_config": kind})
@@ -74,9 +79,27 @@ def _listener_filters(listener: Listener) -> list[Json]:
 
 
 def _chains(chain: FilterChain, listener: Listener, logs: list[Json]) -> list[Json]:
-    """One chain of the model as those of Envoy's: its rules', HTTP's, and the rest's."""
+    """One chain of the model as those of Envoy's: its rules', HTTP's, and the rest's.
+
+    Where mutual TLS is ended, each stands there once for what comes that way.
+    """
     rules = [_rule(chain, rule, logs) for rule in chain.rules]
-    return rules + _own_chains(chain, listener, logs)
+    own = _own_chains(chain, listener, logs)
+    if not chain.mtls:
+        return rules + own
+    mutual = [_mutual(each, chain) for each in own]
+    return rules + mutual + ([] if chain.refuse_plaintext else own)
+
+
+def _mutual(shown: Json, chain: FilterChain) -> Json:
+    """Istio (`listener_inbound.go`): told by ALPN, but for ports that let nothing else in."""
+    match = {**shown.get("filter_chain_match", {}), "transport_protocol": "tls"}
+    if "application_protocols" in match:
+        match["application_protocols"] = MESH_HTTP
+    elif not chain.refuse_plaintext:
+        detected = chain.application is Application.DETECT
+        match["application_protocols"] = MESH_TCP if detected else MESH_TCP + MESH_HTTP
+    return {**shown, "filter_chain_match": match, "transport_socket": mutual_socket()}
 
 
 def _rule(chain: FilterChain, rule: TcpRoute, logs: list[Json]) -> Json:

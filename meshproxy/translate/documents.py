@@ -27,6 +27,9 @@ class SourceText(NamedTuple):
     name: str
     text: str
 
+    def __repr__(self) -> str:
+        return f"SourceText({self.name!r})"
+
 
 @dataclass(eq=False, slots=True)
 class Raw:
@@ -36,8 +39,8 @@ class Raw:
     place in that document (the items of a List). ``reading`` is kept by whoever reads it.
     """
 
-    data: dict[str, Any]
-    text: str
+    data: dict[str, Any] = field(repr=False)  # a Secret's is nobody's to see, nor its text
+    text: str = field(repr=False)
     index: int = 0
     path: Path = ()
     line: int = 0

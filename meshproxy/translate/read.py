@@ -20,6 +20,7 @@ from meshproxy.translate.kinds.meta import Meta, read_meta
 from meshproxy.translate.kinds.peer_authentication import read_peer_authentication
 from meshproxy.translate.kinds.pod import read_pod
 from meshproxy.translate.kinds.request_authentication import read_request_authentication
+from meshproxy.translate.kinds.secret import read_secret
 from meshproxy.translate.kinds.service import read_service
 from meshproxy.translate.kinds.service_entry import read_service_entry
 from meshproxy.translate.kinds.settings import read_settings
@@ -72,6 +73,7 @@ KINDS: dict[tuple[str, str], Kind] = {
     ("security.istio.io", "RequestAuthentication"): Kind(read_request_authentication, _SECURITY),
     ("telemetry.istio.io", "Telemetry"): Kind(read_telemetry, ("v1", "v1alpha1")),
     ("meshproxy.dev", "Settings"): Kind(read_settings, ("v1alpha1",)),
+    ("", "Secret"): Kind(read_secret, ("v1",), strict=False),
     ("", "MeshConfig"): Kind(read_mesh_document, ("v1alpha1",), strict=False),
     ("", "ConfigMap"): Kind(read_config_map, ("v1",), strict=False),
     ("install.istio.io", "IstioOperator"): Kind(read_istio_operator, ("v1alpha1",), strict=False),

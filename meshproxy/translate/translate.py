@@ -26,8 +26,8 @@ from meshproxy.translate.yaml_text import forget_lines
 class Translation:
     """``snapshot`` is None where a problem of severity error stands in the way.
 
-    ``unread``: objects of the mesh's own kinds that this build does nothing with. ``secrets``: what
-    the snapshot's clusters name and documents hold.
+    ``unread``: objects of the mesh's own kinds that this build does nothing with. ``secrets`` are
+    those that clusters name by `SecretRef.credential`; one that is missing is not there.
     """
 
     snapshot: Snapshot | None
@@ -63,7 +63,7 @@ def translate(
     forget_lines()
     if any(problem.severity is Severity.ERROR for problem in found):
         snapshot = None
-    return Translation(snapshot, found, tuple(catalog.unread))
+    return Translation(snapshot, found, tuple(catalog.unread), builder.secrets)
 
 
 class Translator:

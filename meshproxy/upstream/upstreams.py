@@ -271,10 +271,12 @@ class Upstreams:
             raise ProxyError(Kind.CONNECT_FAILURE, text, Side.US)
         name = tls.sni or ("" if mesh else cluster.model.service.host)
         side = self.store.client(tls, protocols.mesh if mesh else protocols.other)
+        # In a resumed session nobody compares the name again, so it is one for that name alone.
+        server = f"{endpoint.address} {name}"
         return Securing(
             self.loop,
             factory,
-            Wanted(tls, side, name, str(endpoint.address), self.store.own),
+            Wanted(tls, side, name, server, self.store.own),
             self.store.faces,
             partial(self._tls_failed, cluster.name),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from meshproxy.model.cluster import Cluster
+from meshproxy.model.secret import Secret, SecretRef
 from meshproxy.model.snapshot import Snapshot
 from meshproxy.model.telemetry import AccessLog
 from meshproxy.translate.assembly import inbound
@@ -30,6 +31,7 @@ from meshproxy.translate.assembly.scope import (
     choose_sidecar,
     is_visible,
 )
+from meshproxy.translate.assembly.secrets import used_secrets
 from meshproxy.translate.assembly.security import build_guard
 from meshproxy.translate.assembly.service_entries import ServiceEntries
 from meshproxy.translate.assembly.services import (
@@ -56,12 +58,14 @@ from meshproxy.translate.problems import UNSUPPORTED, Severity
 
 
 class SnapshotBuilder:
-    """Builds one snapshot. ``remarks`` has the problems of putting objects together."""
+    """Builds one snapshot. ``remarks`` has the problems of putting objects together, ``secrets``
+    what the snapshot only names."""
 
     def __init__(self, catalog: Catalog, options: Options, memo: Memo) -> None:
         mesh = choose_mesh(catalog)
         self.remarks = Remarks(catalog)
         self.remarks.problems += mesh.problems
+        self.secrets: dict[SecretRef, Secret] = {}
         self._catalog = catalog
         self._options = options
         self._memo = memo
@@ -99,6 +103,7 @@ class SnapshotBuilder:
         listeners = outbound_listeners(context, scopes, routing)
         more_listeners, more_clusters = inbound_listeners(context)
         clusters = self._clusters(scopes, proxy, defaults)
+        self.secrets = used_secrets(clusters.values(), self._catalog, self.remarks)
         clusters.update({cluster.name: cluster for cluster in more_clusters})
         found = {listener.name: listener for listener in (*listeners, *more_listeners)}
         if self._options.transparent:

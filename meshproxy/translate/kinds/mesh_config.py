@@ -61,10 +61,7 @@ _LATER = [
     "certificates",
     "enableEnvoyAccessLogService",
     "enableTracing",
-    "verifyCertificateAtClient",
     "inboundTrafficPolicy",
-    "meshMTLS",
-    "tlsDefaults",
     "serviceSettings",
     "defaultHttpRetryPolicy",
     "defaultInboundHttpRetryPolicy",
@@ -157,6 +154,7 @@ def _read(fields: Fields, meta: Meta) -> MeshConfig:
         path_normalization=_path_normalization(fields),
     )
     _check_ports(fields)
+    _check_tls(fields)
     fields.read("defaultHttpRetryPolicy", check_retries)
     fields.later(*_LATER)
     fields.skip(*_NOT_OURS)
@@ -205,6 +203,25 @@ def _check_ports(fields: Fields) -> None:
         if port != usual:
             text = f"{port} has no effect here: the sidecar is told at its start"
             fields.warn(name, text, f"use {flag}", UNSUPPORTED)
+
+
+def _check_tls(fields: Fields) -> None:
+    """TLS 1.2 and later with safe ciphers is what there is; what would narrow that is said."""
+    for name in ("meshMTLS", "tlsDefaults"):
+        fields.read(name, _check_parameters)
+    if not fields.flag("verifyCertificateAtClient", True):
+        fields.warn(
+            "verifyCertificateAtClient", "servers are verified all the same", "", UNSUPPORTED
+        )
+
+
+def _check_parameters(tls: Fields) -> None:
+    version = tls.choice("minProtocolVersion", ("TLS_AUTO", "TLSV1_2", "TLSV1_3"))
+    if version == "TLSV1_3":
+        tls.later("minProtocolVersion")
+    tls.texts("cipherSuites")
+    tls.texts("ecdhCurves")
+    tls.later("cipherSuites", "ecdhCurves")
 
 
 def _refresh_rate(fields: Fields) -> dict[str, float]:

@@ -242,6 +242,9 @@ spec:
 kind: MeshConfig
 trustDomain: mesh.example
 defaultServiceExportTo: ["*"]
+trustDomain: example.org
+trustDomainAliases: [old.example.org]
+enableAutoMtls: true
 outboundTrafficPolicy: {mode: REGISTRY_ONLY}
 defaultConfig:
   discoveryAddress: istiod.istio-system.svc:15012
@@ -258,6 +261,22 @@ spec:
   meshConfig:
     rootNamespace: istio-config
     defaultProviders: {accessLogging: [envoy]}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: secured, namespace: default}
+spec:
+  host: details
+  trafficPolicy:
+    tls: {mode: MUTUAL, credentialName: bank, sni: bank.example, subjectAltNames: [bank.example]}
+    portLevelSettings:
+    - {port: {number: 9080}, tls: {mode: SIMPLE, caCertificates: /ca.pem, caCrl: /ca.crl}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: bank, namespace: default}
+type: kubernetes.io/tls
+data: {tls.crt: LS0tLS1CRUdJTiBBLS0tLS0=, tls.key: LS0tLS1CRUdJTiBCLS0tLS0=}
 ---
 apiVersion: security.istio.io/v1
 kind: RequestAuthentication

@@ -67,7 +67,11 @@ def one_problem(*texts: str) -> Problem:
 
 @dataclass(frozen=True)
 class Call:
-    """A connection of the app or of a peer, and the request on it if it is HTTP."""
+    """A connection of the app or of a peer, and the request on it if it is HTTP.
+
+    ``tls``: ``plaintext``, ``tls``, or ``mtls`` if the client has a certificate; ``alpn`` is what
+    it offers.
+    """
 
     port: int
     address: str = "192.0.2.1"
@@ -77,16 +81,22 @@ class Call:
     method: str = "GET"
     headers: dict[str, str] = field(default_factory=dict)
     sni: str = ""
+    tls: str = "plaintext"
+    alpn: str = ""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where a call ended: clusters by weight, and what was passed on the way."""
+    """Where a call ended: clusters by weight, and what was passed on the way.
+
+    ``fault``: why it got no further, in the words of Istio's simulation.
+    """
 
     clusters: dict[str, int]
     chain: FilterChain
     host: VirtualHost | None = None
     route: Route | None = None
+    fault: str = ""
 
     @property
     def cluster(self) -> str:
@@ -97,7 +107,10 @@ class Outcome:
 def follow(snapshot: Snapshot, listener: str, call: Call) -> Outcome:
     """What the data path would do, said plainly."""
     chain = _chain(snapshot.listeners[listener], call)
-    http = call.http and chain.application is not Application.TCP
+    fault, plain = _enter(chain, call)
+    if fault:
+        return Outcome({}, chain, fault=fault)
+    http = call.http and plain and chain.application is not Application.TCP
     if http and chain.route_config:
         host = _host(snapshot, chain.route_config, call.host)
         if host is None:
@@ -108,6 +121,23 @@ def follow(snapshot: Snapshot, listener: str, call: Call) -> Outcome:
     route = chain.tcp if at is None else chain.rules[at]
     assert route is not None
     return Outcome({arm.cluster: arm.weight for arm in route.clusters}, chain)
+
+
+def _enter(chain: FilterChain, call: Call) -> tuple[str, bool]:
+    """What keeps a call out, and whether its bytes are in the clear to us once it is in."""
+    if call.tls == "plaintext":
+        if chain.refuse_plaintext:
+            return "no-filter-chain", False
+        return _odd(chain, call.http), True
+    if chain.mtls and (chain.refuse_plaintext or call.alpn.startswith("istio")):
+        return ("", True) if call.tls == "mtls" else ("mtls-error", False)
+    return _odd(chain, False), False
+
+
+def _odd(chain: FilterChain, http: bool) -> str:
+    """All that comes to a port of the app which is declared HTTP has to be that."""
+    strict = chain.application is Application.HTTP and not chain.route_config
+    return "protocol-error" if strict and not http else ""
 
 
 def _chain(listener: Listener, call: Call) -> FilterChain:

@@ -46,7 +46,7 @@ def test_every_kind_is_in_the_samples() -> None:
 def check(text: str, seed: str) -> None:
     library = Library()
     documents, problems = library.read([SourceText("sample.yaml", text)])
-    options = Options(host_addresses=frozenset({"10.0.0.1"}))
+    options = Options(host_addresses=frozenset({"10.0.0.1"}), identity=True)
     found = translate(documents, options, Memory(), problems)
     assert (found.snapshot is None) == bool(found.errors), seed
     lines = text.count("\n") + 1

@@ -53,7 +53,7 @@ def test_versions_that_do_not_exist(version: str, kind: str, mend: str) -> None:
         ("networking.istio.io/v1beta1", "ProxyConfig", Severity.WARNING),
         ("meshproxy.dev/v1alpha1", "Setings", Severity.WARNING),
         ("apps/v1", "Deployment", Severity.NOTE),
-        ("v1", "Secret", Severity.NOTE),
+        ("v1", "PersistentVolume", Severity.NOTE),
         ("serving.knative.dev/v1", "Service", Severity.NOTE),
     ],
 )

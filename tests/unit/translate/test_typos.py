@@ -14,7 +14,7 @@ from tests.unit.translate.sample import MORE, SAMPLE
 from tests.unit.translate.support import ME, refusal, translated
 
 # Kubernetes' own objects have hundreds of fields that mean nothing to a sidecar.
-KUBERNETES = ("Pod", "Endpoints", "EndpointSlice", "ConfigMap", "Deployment")
+KUBERNETES = ("Pod", "Endpoints", "EndpointSlice", "ConfigMap", "Deployment", "Secret")
 # Only the kind is looked at.
 UNREAD = ("EnvoyFilter", "HTTPRoute", "IstioOperator")
 # Mappings whose keys are whatever somebody has called things.

@@ -127,6 +127,7 @@ defaultProviders: {accessLogging: [a]}
         ("{accessLogEncoding: JSON, accessLogFormat: '[1]'}", "accessLogFormat", ["mapping"]),
         ("accessLogEncoding: XML", "accessLogEncoding", ["not known"]),
         ("rootNamespace: a_b", "rootNamespace", ["not a namespace"]),
+        ("meshMTLS: {minProtocolVersion: SSL3}", "meshMTLS.minProtocolVersion", ["not known"]),
         ("trustDomainAliases: [a, B]", "trustDomainAliases[1]", ["not a trust domain"]),
         ("enableAutoMtls: 1", "enableAutoMtls", ["true or false"]),
         ("outboundTrafficPolicy: {mode: NEVER}", "outboundTrafficPolicy.mode", ["not known"]),
@@ -151,7 +152,14 @@ def test_faults(body: str, field: str, words: list[str]) -> None:
         ("accessLogFormat: '%REQ(a)% %DOWNSTREAM_PEER_CERT%'", "accessLogFormat", ["'-'"]),
         ("accessLogFiel: a", "accessLogFiel", ["did you mean accessLogFile?"]),
         ("tcpKeepalive: {probes: 1}", "tcpKeepalive", ["not implemented"]),
-        ("tlsDefaults: {minProtocolVersion: TLSV1_3}", "tlsDefaults", ["not implemented"]),
+        ("tlsDefaults: {ecdhCurves: [P-256]}", "tlsDefaults.ecdhCurves", ["not implemented"]),
+        (
+            "meshMTLS: {minProtocolVersion: TLSV1_3}",
+            "meshMTLS.minProtocolVersion",
+            ["not implemented"],
+        ),
+        ("meshMTLS: {cipherSuites: [A]}", "meshMTLS.cipherSuites", ["not implemented"]),
+        ("verifyCertificateAtClient: false", "verifyCertificateAtClient", ["all the same"]),
         ("proxyListenPort: 16001", "proxyListenPort", ["--outbound-port"]),
         ("defaultConfig: {tracing: {sampling: 1}}", "defaultConfig.tracing", ["not implemented"]),
         ("defaultConfig: {concurency: 1}", "defaultConfig.concurency", ["concurrency?"]),
@@ -197,3 +205,11 @@ def test_the_process_and_the_trust_domain() -> None:
     value, problems = typed(bare(body))
     assert not problems
     assert (value.trust_domain, value.settings) == ("mesh.example", {"access_log_flush": 0.25})
+
+
+def test_what_holds_in_any_case_is_not_warned_about() -> None:
+    body = (
+        "meshMTLS: {minProtocolVersion: TLSV1_2}\ntlsDefaults: {minProtocolVersion: TLS_AUTO}\n"
+        "verifyCertificateAtClient: true\n"
+    )
+    assert typed(bare(body))[1] == []

@@ -1,0 +1,110 @@
+"""TLS as Envoy's transport sockets (envoy.extensions.transport_sockets.tls.v3), and mutual TLS of
+callers as matches of filter chains.
+
+Secrets have the names that Istio gives them: `default` and `ROOTCA` are the workload's own.
+"""
+
+from __future__ import annotations
+
+from meshproxy.model.cluster import Cluster, UpstreamHttp
+from meshproxy.model.secret import SecretRef
+from meshproxy.model.tls import TlsMode, UpstreamTls
+from meshproxy.show.shape import ADS, Json, typed, without_empty
+
+TLS_SOCKET = "envoy.transport_sockets.tls"
+_SOCKETS = "extensions.transport_sockets."
+_OWN, _ROOTS = "default", "ROOTCA"
+_MATCH = "envoy.transport_socket_match"
+MUTUAL: Json = {_MATCH: {"tlsMode": "istio"}}  # an endpoint's metadata
+MESH_HTTP = ["istio-http/1.0", "istio-http/1.1", "istio-h2"]
+MESH_TCP = ["istio"]
+
+
+def cluster_sockets(cluster: Cluster) -> Json:
+    """The fields of a cluster that say how its endpoints are spoken to."""
+    tls = cluster.tls
+    if tls is None:
+        return {}
+    socket = _socket("UpstreamTlsContext", _upstream(tls, cluster.http))
+    if not tls.auto:
+        return {"transport_socket": socket}
+    kind = typed(_SOCKETS + "raw_buffer.v3.RawBuffer", {})
+    plain = {"name": "envoy.transport_sockets.raw_buffer", "typed_config": kind}
+    return {
+        "transport_socket_matches": [
+            {
+                "name": "tlsMode-istio",
+                "match": {"tlsMode": "istio"},
+                "transport_socket": socket,
+            },
+            {"name": "tlsMode-disabled", "match": {}, "transport_socket": plain},
+        ]
+    }
+
+
+def mutual_socket() -> Json:
+    """What ends the mutual TLS of callers."""
+    body = {
+        "common_tls_context": {
+            "tls_certificate_sds_secret_configs": [_secret(_OWN)],
+            "combined_validation_context": {
+                "default_validation_context": {},
+                "validation_context_sds_secret_config": _secret(_ROOTS),
+            },
+        },
+        "require_client_certificate": True,
+    }
+    return _socket("DownstreamTlsContext", body)
+
+
+def _socket(kind: str, body: Json) -> Json:
+    config = typed(f"{_SOCKETS}tls.v3.{kind}", body)
+    return {"name": TLS_SOCKET, "typed_config": config}
+
+
+def _upstream(tls: UpstreamTls, http: UpstreamHttp) -> Json:
+    certificate, roots = _names(tls)
+    validation = without_empty(
+        {
+            "match_typed_subject_alt_names": [_name(name) for name in tls.names],
+            "crl": {"filename": tls.secret.crl} if tls.secret.crl else {},
+            "trust_chain_verification": "" if tls.verify else "ACCEPT_UNTRUSTED",
+        }
+    )
+    alpn = ["istio"] if tls.mode is TlsMode.ISTIO_MUTUAL else []
+    common: Json = {
+        "alpn_protocols": [*alpn, "h2"] if http is UpstreamHttp.HTTP2 else alpn,
+        "tls_certificate_sds_secret_configs": [_secret(certificate)] if certificate else [],
+    }
+    if tls.verify:
+        common["combined_validation_context"] = {
+            "default_validation_context": validation,
+            "validation_context_sds_secret_config": _secret(roots),
+        }
+    else:
+        common["validation_context"] = validation
+    return without_empty({"common_tls_context": without_empty(common), "sni": tls.sni})
+
+
+def _names(tls: UpstreamTls) -> tuple[str, str]:
+    """Of our certificate ("": none is shown to the server) and of the roots."""
+    if tls.mode is TlsMode.ISTIO_MUTUAL:
+        return _OWN, _ROOTS
+    certificate, roots = _files(tls.secret)
+    return certificate if tls.mode is TlsMode.MUTUAL else "", roots
+
+
+def _files(secret: SecretRef) -> tuple[str, str]:
+    if secret.credential:
+        name = f"kubernetes://{secret.credential}"
+        return name, f"{name}-cacert"
+    return f"file-cert:{secret.certificate}~{secret.key}", f"file-root:{secret.roots or 'system'}"
+
+
+def _name(name: str) -> Json:
+    kind = "URI" if "://" in name else "DNS"
+    return {"san_type": kind, "matcher": {"exact": name}}
+
+
+def _secret(name: str) -> Json:
+    return {"name": name, "sds_config": ADS}
