@@ -143,7 +143,8 @@ class Secrets:
             )
 
     def watch(self) -> None:
-        self._watcher = Watcher("", self._loop, self._changed, self._look(""), self._look)
+        # Without a baseline all is read once more, also what changed since the first look.
+        self._watcher = Watcher("", self._loop, self._changed, look_at=self._look)
         self._watcher.start()
         self._timer = self._loop.call_later(_TICK, self._tick)
 

@@ -222,6 +222,16 @@ def test_what_is_deleted_stays_in_use(place: Place, caplog: pytest.LogCaptureFix
     assert caplog.text.count("is not there; the last good one stays in use") == 1
 
 
+def test_what_changes_before_it_is_watched_is_seen(place: Place) -> None:
+    put(place.folder, place.issue().files())
+    place.secrets.start()
+    second = place.issue()
+    put(place.folder, second.files())
+    place.secrets.watch()
+    place.time.advance(0.5)
+    assert chain_of(place.used) == second.chain.rstrip()
+
+
 # Without.
 
 
@@ -316,9 +326,10 @@ def test_an_expired_certificate_is_loud_until_it_is_replaced(
     assert place.reason == ""
 
 
-def test_one_that_is_expired_from_the_start(place: Place) -> None:
-    place.start(place.issue(now=place.time.date - timedelta(days=3)))
-    assert "has expired" in place.reason
+@pytest.mark.parametrize(("days", "said"), [(-3, "has expired at"), (3, "is not valid before")])
+def test_one_that_is_not_valid_from_the_start(place: Place, days: int, said: str) -> None:
+    place.start(place.issue(now=place.time.date + timedelta(days=days)))
+    assert said in place.reason
     # Peers may have another clock: it is theirs to refuse it.
     assert place.used is not None
 
