@@ -66,6 +66,7 @@ class Secrets:
         self._held: dict[SecretRef, Held] = {WORKLOAD: Held()}
         self._domains = ""  # of the mesh, about which it was said that we are not of it
         self._watcher: Watcher | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self.updates = {"accepted": 0, "rejected": 0}
         self.on_identity: Callable[[], None] = lambda: None
 
@@ -142,13 +143,16 @@ class Secrets:
             )
 
     def watch(self) -> None:
-        self._watcher = Watcher("", self._loop, self._changed, self._look(""), self._look)
+        # Without a baseline all is read once more, also what changed since the first look.
+        self._watcher = Watcher("", self._loop, self._changed, look_at=self._look)
         self._watcher.start()
-        self._loop.call_later(_TICK, self._tick)
+        self._timer = self._loop.call_later(_TICK, self._tick)
 
     def stop(self) -> None:
         if self._watcher is not None:
             self._watcher.stop()
+        if self._timer is not None:
+            self._timer.cancel()
 
     def follow(self, snapshot: Snapshot, given: Mapping[SecretRef, Secret]) -> None:
         """Have ready what this snapshot names; ``given`` stood in the configuration itself.
@@ -276,7 +280,7 @@ class Secrets:
     # Time.
 
     def _tick(self) -> None:
-        self._loop.call_later(_TICK, self._tick)
+        self._timer = self._loop.call_later(_TICK, self._tick)
         now = self._clock.wall()
         for ref, held in list(self._held.items()):
             if held.waiting is not None and held.waiting.valid(now):

@@ -223,6 +223,7 @@ class Sidecar:
 
     ``access_log``: whether all requests are logged to a file of its own. ``status`` is the exit
     status that is right at the end. ``faults``: tracebacks in the log are expected.
+    ``certs`` is the directory of the workload's certificate.
     """
 
     def __init__(
@@ -237,6 +238,7 @@ class Sidecar:
         faults: bool = False,
         ready: bool = True,
         command: Sequence[str] = (),
+        certs: Path | None = None,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="sidecar-"))
         self.folder.chmod(0o755)
@@ -265,6 +267,7 @@ class Sidecar:
             *("--prometheus-port", str(self.prometheus)),
             *("--drain-duration", drain),
             *(("--access-log", str(self.access_log)) if access_log else ()),
+            *(("--certs", str(certs)) if certs else ()),
             *arguments,
         ]
 
