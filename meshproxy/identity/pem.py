@@ -9,6 +9,8 @@ from meshproxy.identity.errors import IdentityError
 
 CERTIFICATE, CRL = "CERTIFICATE", "X509 CRL"
 
+_LINE = 64  # characters
+
 _BEGIN = re.compile(rb"^-----BEGIN ([A-Z0-9 ]+)-----[ \t]*\r?$", re.MULTILINE)
 
 
@@ -30,6 +32,14 @@ def blocks(data: bytes, label: str) -> list[bytes]:
     if b"-----BEGIN" in data[at:]:
         raise IdentityError("ends in the middle of a block")
     return found
+
+
+def pem_text(der: bytes, label: str) -> bytes:
+    """One block."""
+    text = binascii.b2a_base64(der, newline=False)
+    lines = b"\n".join(text[at : at + _LINE] for at in range(0, len(text), _LINE))
+    name = label.encode()
+    return b"-----BEGIN %b-----\n%b\n-----END %b-----\n" % (name, lines, name)
 
 
 def _decoded(text: bytes) -> bytes:

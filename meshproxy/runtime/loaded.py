@@ -1,24 +1,26 @@
 """Whether certificate, key, roots and revocation lists belong together.
 
-Only here are keys looked at, and only the supervisor does it: `cryptography` costs 9 MB, and is
-imported when there is a key or a list to look at. Messages never hold what was read.
+Only the supervisor asks, before workers are given anything. Messages never hold what was read.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from meshproxy.identity import IdentityError
-from meshproxy.identity.pem import CERTIFICATE, CRL, blocks
+from meshproxy.identity.pem import CERTIFICATE, CRL, blocks, pem_text
 from meshproxy.identity.svid import check_svid
 from meshproxy.identity.x509 import Certificate, read_certificate
 from meshproxy.model.secret import Secret, SecretRef
-
-if TYPE_CHECKING:
-    from cryptography import x509
-
-_LONGEST_CHAIN = 10
+from meshproxy.tls.check import (
+    LOCKED,
+    MISMATCH,
+    NO_KEY,
+    Unusable,
+    check_chain,
+    check_pair,
+    check_roots,
+)
 
 
 class SecretError(Exception):
@@ -58,28 +60,25 @@ def load(given: Secret, places: SecretRef, workload: bool) -> Loaded:
             raise SecretError(f"{getattr(places, what)} holds no {_WORDS[what]}")
     if bool(chain) != bool(given.key):
         raise SecretError(f"{places.certificate or places.key} is of no use without its other half")
+    read = tuple(_read(der, places.certificate) for der in chain)
+    trusted = {der: _read(der, places.roots) for der in roots}
     if given.crl:
-        _check_lists(given.crl, places.crl)
-    read = {der: _read(der, places.certificate) for der in chain}
-    read |= {der: _read(der, places.roots) for der in roots}
+        _check_lists(given, places.crl)
     secret, path = given, []
     if chain:
-        _check_key(chain[0], given.key, places)
+        _check_pair(given, places)
+        identity = _identity(read[0], places.certificate, workload)
         # Roots that are told with a client's certificate are those of the servers it calls.
-        path = [read[der] for der in _path(chain, roots if workload else [], places)]
+        if workload:
+            _check_chain(given, places)
+        path = _path(given, read, trusted if workload else {})
         secret = replace(
             given,
-            identity=_identity(read[chain[0]], places.certificate, workload),
+            identity=identity,
             not_before=max(each.not_before for each in path),
             not_after=min(each.not_after for each in path),
         )
-    return Loaded(
-        secret,
-        places,
-        tuple(read[der] for der in chain),
-        tuple(read[der] for der in roots),
-        tuple(path),
-    )
+    return Loaded(secret, places, read, tuple(trusted.values()), tuple(path))
 
 
 _WORDS = {"certificate": "certificate", "key": "key", "roots": "root certificate"}
@@ -110,77 +109,64 @@ def _identity(leaf: Certificate, place: str, workload: bool) -> str:
         return ""
 
 
-def _check_key(leaf: bytes, pem: bytes, places: SecretRef) -> None:
-    from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import (
-        Encoding,
-        PublicFormat,
-        load_pem_private_key,
-    )
-
-    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+def _check_pair(given: Secret, places: SecretRef) -> None:
     try:
-        key = load_pem_private_key(pem, None)
-    except TypeError:
-        raise SecretError(f"{places.key} is encrypted: store the key without a password") from None
-    except (ValueError, UnsupportedAlgorithm):
-        raise SecretError(f"{places.key} holds no private key that can be read") from None
-    try:
-        public = x509.load_der_x509_certificate(leaf).public_key()
-    except (ValueError, UnsupportedAlgorithm):
-        raise SecretError(f"{places.certificate} has a key of an unknown kind") from None
-    if key.public_key().public_bytes(*form) != public.public_bytes(*form):
+        check_pair(given.certificate, given.key)
+    except Unusable as error:
         raise SecretError(
-            f"the key in {places.key} is not that of the certificate in {places.certificate}"
-        )
+            {
+                LOCKED: f"{places.key} is encrypted: store the key without a password",
+                MISMATCH: f"the key in {places.key} is not that of the certificate in"
+                f" {places.certificate}",
+                NO_KEY: f"{places.key} holds no private key that can be read",
+            }.get(error.reason)
+            or f"{places.certificate} with {places.key} can't be used: {error.reason}"
+        ) from None
 
 
-def _path(chain: list[bytes], roots: list[bytes], places: SecretRef) -> list[bytes]:
-    """From the leaf to one of the roots, by signatures. Without roots, as far as the chain goes."""
-    from cryptography import x509
-
+def _check_chain(given: Secret, places: SecretRef) -> None:
     try:
-        parsed = {der: x509.load_der_x509_certificate(der) for der in {*chain, *roots}}
-    except ValueError:
-        raise SecretError(f"{places.certificate} or {places.roots} can't be understood") from None
+        check_chain(given.certificate, given.key, given.roots)
+    except Unusable as error:
+        raise SecretError(
+            f"the certificate in {places.certificate} does not lead to a root in {places.roots}:"
+            f" {error.reason}"
+        ) from None
+
+
+def _path(
+    given: Secret, chain: tuple[Certificate, ...], roots: dict[bytes, Certificate]
+) -> list[Certificate]:
+    """From the leaf as far as the chain goes, and to its root, by names: signatures are known to be
+    right. Of several roots of one name, as while roots are exchanged, one has signed."""
     path = [chain[0]]
-    while len(path) < _LONGEST_CHAIN:
-        last = path[-1]
-        if last in roots:
-            return path
-        issuer = next(
-            (der for der in (*roots, *chain) if _issued(parsed[last], parsed[der])),
-            None,
-        )
-        if issuer is None or issuer in path:
+    while path[-1] not in roots.values():
+        name = path[-1].issuer
+        named = [der for der, root in roots.items() if root.subject == name]
+        if named:
+            path.append(roots[named[0] if len(named) == 1 else _signer(given, named)])
+            break
+        issuer = next((each for each in chain if each.subject == name and each not in path), None)
+        if issuer is None:
             break
         path.append(issuer)
-    if roots:
-        raise SecretError(
-            f"the certificate in {places.certificate} does not lead to a root in {places.roots}"
-        )
     return path
 
 
-def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+def _signer(given: Secret, roots: list[bytes]) -> bytes:
+    for der in roots:
+        try:
+            check_chain(given.certificate, given.key, pem_text(der, CERTIFICATE))
+        except Unusable:
+            continue
+        return der
+    return roots[0]
 
+
+def _check_lists(given: Secret, place: str) -> None:
     try:
-        certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-        return False
-    return True
-
-
-def _check_lists(pem: bytes, place: str) -> None:
-    from cryptography import x509
-
-    try:
-        lists = blocks(pem, CRL)
-        for der in lists:
-            x509.load_der_x509_crl(der)
-    except (IdentityError, ValueError):
+        if not blocks(given.crl, CRL):
+            raise SecretError(f"{place} holds no revocation list")
+        check_roots(given.roots, given.crl)
+    except (IdentityError, Unusable):
         raise SecretError(f"{place} holds a revocation list that can't be read") from None
-    if not lists:
-        raise SecretError(f"{place} holds no revocation list")

@@ -65,6 +65,7 @@ class Secrets:
         self._wanted: tuple[set[SecretRef], set[SecretRef]] = (set(), set())  # now, and before
         self._held: dict[SecretRef, Held] = {WORKLOAD: Held()}
         self._domains = ""  # of the mesh, about which it was said that we are not of it
+        self._seen: Fingerprint = ()
         self._watcher: Watcher | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.updates = {"accepted": 0, "rejected": 0}
@@ -133,7 +134,8 @@ class Secrets:
     # Reading.
 
     def start(self) -> None:
-        """The first look; blocks. Nothing is watched yet."""
+        """The first look; blocks. What changes from here on is seen once it is watched."""
+        self._seen = self._look("")
         self._read([WORKLOAD])
         held = self._held[WORKLOAD]
         if held.used is None and not held.fault:
@@ -143,8 +145,7 @@ class Secrets:
             )
 
     def watch(self) -> None:
-        # Without a baseline all is read once more, also what changed since the first look.
-        self._watcher = Watcher("", self._loop, self._changed, look_at=self._look)
+        self._watcher = Watcher("", self._loop, self._changed, self._seen, self._look)
         self._watcher.start()
         self._timer = self._loop.call_later(_TICK, self._tick)
 

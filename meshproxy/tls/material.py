@@ -60,7 +60,7 @@ def _context(protocol: int) -> ssl.SSLContext:
 
 
 def _own(context: ssl.SSLContext, secret: Secret) -> None:
-    with _in_memory(secret.key.rstrip() + b"\n" + secret.certificate) as path:
+    with in_memory(secret.key.rstrip() + b"\n" + secret.certificate) as path:
         context.load_cert_chain(path)
 
 
@@ -69,7 +69,7 @@ def _trust(context: ssl.SSLContext, secret: Secret) -> None:
     if not secret.roots:
         context.load_default_certs()
         return
-    with _in_memory(secret.roots.rstrip() + b"\n" + secret.crl) as path:
+    with in_memory(secret.roots.rstrip() + b"\n" + secret.crl) as path:
         context.load_verify_locations(path)
     if secret.crl:
         context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
@@ -78,7 +78,8 @@ def _trust(context: ssl.SSLContext, secret: Secret) -> None:
 
 
 @contextlib.contextmanager
-def _in_memory(data: bytes) -> Iterator[str]:
+def in_memory(data: bytes) -> Iterator[str]:
+    """A path under which OpenSSL finds these bytes, for as long as the block lasts."""
     fd = os.memfd_create("meshproxy", os.MFD_CLOEXEC)
     try:
         os.write(fd, data)

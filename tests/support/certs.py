@@ -40,8 +40,13 @@ class Mesh:
     """An authority, and what it issues. Times are UTC; ``now`` is when a life begins."""
 
     def __init__(
-        self, trust_domain: str = "cluster.local", kind: str = "ec", intermediate: bool = False
+        self,
+        trust_domain: str = "cluster.local",
+        kind: str = "ec",
+        intermediate: bool = False,
+        root_life: timedelta = 36500 * _DAY,
     ) -> None:
+        self._root_life = root_life
         self._domain = trust_domain
         self._kind = kind
         self._intermediate = intermediate
@@ -49,7 +54,7 @@ class Mesh:
     @cached_property
     def root(self) -> Signer:
         made = datetime(2020, 1, 1, tzinfo=UTC)
-        return make_authority(self._domain, new_key(self._kind), made, 36500 * _DAY, 1)
+        return make_authority(self._domain, new_key(self._kind), made, self._root_life, 1)
 
     @cached_property
     def signer(self) -> Signer:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshproxy.identity import IdentityError
-from meshproxy.identity.pem import CERTIFICATE, blocks
+from meshproxy.identity.pem import CERTIFICATE, blocks, pem_text
 
 
 def pem(data: bytes, label: str = CERTIFICATE, end: str = "\n") -> bytes:
@@ -51,6 +51,9 @@ def test_what_is_broken_is_refused(text: bytes) -> None:
 @given(st.lists(st.binary(min_size=1, max_size=100), max_size=4))
 def test_whatever_is_written_is_read(parts: list[bytes]) -> None:
     assert blocks(b"".join(map(pem, parts)), CERTIFICATE) == parts
+    ours = [pem_text(part, CERTIFICATE) for part in parts]
+    assert blocks(b"".join(ours), CERTIFICATE) == parts
+    assert all(len(line) <= 64 for text in ours for line in text.splitlines())
 
 
 def test_wherever_it_is_cut_off_is_noticed() -> None:

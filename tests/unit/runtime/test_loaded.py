@@ -112,6 +112,18 @@ def test_an_old_and_a_new_root_together() -> None:
     assert found.path[-1] == found.roots[1]
 
 
+def test_of_roots_of_one_name_the_one_that_has_signed_counts() -> None:
+    """Each authority here has the same name, as when a root is made anew."""
+    short = Mesh(root_life=timedelta(days=3000))
+    pair = short.issue()
+    end = short.root.certificate.not_valid_after_utc.timestamp()
+    for roots in (MESH.roots + short.roots, short.roots + MESH.roots):
+        found = load(Secret(pair.chain, pair.key, roots), PLACES, workload=True)
+        assert found.path[-1].not_after == end
+    with pytest.raises(SecretError, match="does not lead to a root"):
+        load(Secret(pair.chain, pair.key, MESH.roots), PLACES, workload=True)
+
+
 def test_a_missing_intermediate_is_missed() -> None:
     pair = DEEP.issue()
     end = b"-----END CERTIFICATE-----\n"
