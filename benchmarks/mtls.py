@@ -20,7 +20,7 @@ from benchmarks.load.handshakes import handshakes, idle, room_for
 from benchmarks.machine.cpus import Split
 from benchmarks.machine.procfs import memory, read_tree
 from benchmarks.options import Options, parse
-from benchmarks.peers.chain import CALLED, CALLER, Certificates, envoy_chain, meshproxy_chain
+from benchmarks.peers.chain import Certificates, envoy_chain, issue, meshproxy_chain
 from benchmarks.peers.peer import INBOUND, Part, Peer, Running
 from benchmarks.report.table import number, table
 from benchmarks.run import run
@@ -43,16 +43,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _more(targets, cpus, certificates, options)
 
         return run(peers, options, _BASE, more)
-
-
-def issue(folder: Path) -> Certificates:
-    from tests.support.pki import Authority
-
-    authority = Authority()
-    return Certificates(
-        authority.issue(CALLER).write(folder / "caller"),
-        authority.issue(CALLED).write(folder / "called"),
-    )
 
 
 def _more(

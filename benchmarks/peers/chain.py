@@ -8,6 +8,8 @@ breakers, a JSON access log. Behind it the caller is let in by its name, and log
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,6 +64,20 @@ class Certificates(NamedTuple):
 
     caller: Path
     called: Path
+
+
+def issue(folder: Path, root: Path = meshproxy.ROOT) -> Certificates:
+    """Made by the small authority that the program brings along."""
+
+    def ca(*arguments: str) -> None:
+        command = [sys.executable, "-m", "meshproxy", "ca", *arguments]
+        subprocess.run(command, cwd=root, check=True, stdout=subprocess.DEVNULL)
+
+    found = Certificates(folder / "caller", folder / "called")
+    ca("init", str(folder / "ca"), "--trust-domain", TRUST_DOMAIN)
+    for identity, out in zip((CALLER, CALLED), found, strict=True):
+        ca("issue", "--ca", str(folder / "ca"), "--out", str(out), "--identity", identity)
+    return found
 
 
 def envoy_chain(certificates: Certificates) -> Peer:
