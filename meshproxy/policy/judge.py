@@ -123,7 +123,7 @@ def _denied(line: Line) -> Denial:
 
 
 def _not_allowed(lines: Lines, record: Record, head: RequestHead | None) -> Denial:
-    return Denial("", "none", _details("none"), why_not_allowed(lines.allow or (), record, head))
+    return Denial("", "none", _details("none"), why_not_allowed(lines, record, head))
 
 
 def _details(name: str) -> str:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from meshproxy.model.policy import Term
+from meshproxy.model.policy import Policy, Term
 from meshproxy.policy.attributes import BY_IDENTITY, Attribute, attribute_of
 from meshproxy.policy.reference import failing, values_of
-from meshproxy.policy.rules import Line
+from meshproxy.policy.rules import Line, Lines
 from meshproxy.record import Record
 from meshproxy.wire.heads import RequestHead
 
@@ -33,18 +33,26 @@ def why_denied(line: Line) -> str:
     return cut(f"{policy} rule {line.index} denies by {asked}")
 
 
-def why_not_allowed(allow: Sequence[Line], record: Record, head: RequestHead | None) -> str:
+def why_not_allowed(lines: Lines, record: Record, head: RequestHead | None) -> str:
     """No ALLOW rule holds: which was the nearest, and what keeps it from holding."""
     nearest: tuple[Line, list[Term]] | None = None
-    for line in allow:
+    for line in lines.allow or ():
         missed = list(failing(line, record, head))
         if nearest is None or len(missed) < len(nearest[1]):
             nearest = line, missed
     if nearest is None:
-        return "no ALLOW policy allows anything here"
+        return cut("; ".join(_says_nothing(policy, head) for policy in lines.allowing))
     line, missed = nearest
     what = "; ".join(_say(term, record, head) for term in missed)
     return cut(f"no ALLOW policy allows it; nearest is {line.policy} rule {line.index}: {what}")
+
+
+def _says_nothing(policy: Policy, head: RequestHead | None) -> str:
+    if policy.fault:
+        return f"{policy} can't be relied on and allows nothing: {policy.fault}"
+    if policy.rules and head is None:
+        return f"{policy} allows nothing on TCP, as it asks for what only HTTP has"
+    return f"{policy} allows nothing"
 
 
 def _say(term: Term, record: Record, head: RequestHead | None) -> str:

@@ -25,8 +25,8 @@ from meshproxy.record import Record
 from meshproxy.wire.heads import RequestHead
 from meshproxy.wire.values import header_values, path_only
 
-# One segment's characters (RFC 3986 pchar without "*"), as Envoy's URI templates have them.
-SEGMENT = r"[a-zA-Z0-9\-._~%!$&'()+,;:@=]"
+# One segment's characters (RFC 3986 pchar), as Envoy's URI templates have them.
+SEGMENT = r"[a-zA-Z0-9\-._~%!$&'()*+,;:@=]"
 
 
 def first_match(lines: Iterable[Line], record: Record, head: RequestHead | None) -> Line | None:

@@ -35,7 +35,8 @@ class Line:
 class Lines:
     """``allow`` None: no policy allows anything, so that everything is allowed that isn't denied.
 
-    The ``dry`` ones are of policies in dry run.
+    The ``dry`` ones are of policies in dry run. ``allowing``: the policies behind ``allow``, also
+    those without a line.
     """
 
     audit: tuple[Line, ...]
@@ -43,6 +44,7 @@ class Lines:
     allow: tuple[Line, ...] | None
     dry_deny: tuple[Line, ...]
     dry_allow: tuple[Line, ...] | None
+    allowing: tuple[Policy, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.audit or self.deny or self.dry_deny) or not (
@@ -53,11 +55,14 @@ class Lines:
 def lines_of(policies: Iterable[Policy], domains: Sequence[str], tcp: bool) -> Lines:
     """``domains``: the own trust domain and its aliases."""
     found: dict[tuple[Action, bool], list[Line]] = {}
+    allowing = []
     for policy in policies:
         action = Action.DENY if policy.action is Action.CUSTOM else policy.action
         if policy.fault and (policy.dry_run or action is Action.AUDIT):
             continue  # what decides nothing and can't be read can't say anything either
         found.setdefault((action, policy.dry_run), []).extend(_lines(policy, domains, tcp))
+        if action is Action.ALLOW and not policy.dry_run:
+            allowing.append(policy)
 
     def of(action: Action, dry: bool) -> tuple[Line, ...] | None:
         lines = found.get((action, dry))
@@ -69,6 +74,7 @@ def lines_of(policies: Iterable[Policy], domains: Sequence[str], tcp: bool) -> L
         of(Action.ALLOW, False),
         of(Action.DENY, True) or (),
         of(Action.ALLOW, True),
+        tuple(allowing),
     )
 
 

@@ -2,10 +2,10 @@
 
 Envoy 1.40's ``normalize_path``, ``merge_slashes`` and ``path_with_escaped_slashes_action``
 (`source/common/http/path_utility.cc`, and Chromium's URL canonicalizer, which it calls):
-backslashes become slashes, escaped unreserved characters (RFC 3986 section 2.3) are written out, a
-percent sign that would thereby begin an escape is escaped itself, as are characters that no path
-may hold, and then dot segments are removed (section 5.2.4). The query is left as it is. Escapes
-keep the case of their digits.
+parameters of dot segments are dropped, backslashes become slashes, escaped unreserved characters
+(RFC 3986 section 2.3) are written out, a percent sign that would thereby begin an escape is escaped
+itself, as are characters that no path may hold, and then dot segments are removed (section 5.2.4).
+The query is left as it is. Escapes keep the case of their digits.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ _UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.
 _PLAIN = _UNRESERVED + b"!$&'()*+,/:;=@[]?"
 _HEX = b"0123456789abcdefABCDEF"
 _ODD = re.compile(rb"%[0-9A-Fa-f]{2}|[^!$&-;=?-\[\]_a-z~]")
+_PARAMETERS = re.compile(rb"/(\.\.?);[^/]*")  # /..;x/ means what /../ does to some apps
 _NESTED = re.compile(rb"\0(?=[0-9A-Fa-f]{2})")
-_ESCAPED = re.compile(rb"%(?:2[Ff]|5[Cc])")
+_SLASH, _BACKSLASH = re.compile(rb"%2[Ff]"), re.compile(rb"%5[Cc]")
 _SLASHES = re.compile(rb"/{2,}")
 
 
@@ -60,7 +61,9 @@ def _normalize(target: bytes, merge: bool, decode: bool) -> bytes | None:
         return None
     path, mark, query = target.partition(b"?")
     if decode and b"%" in path:
-        path = _ESCAPED.sub(b"/", path)
+        path = _BACKSLASH.sub(rb"\\", _SLASH.sub(b"/", path))
+    if b";" in path:
+        path = _PARAMETERS.sub(rb"/\1", path)
     path = path.replace(b"\\", b"/")
     if b"%00" in path or b"\0" in path:
         return None
@@ -120,7 +123,8 @@ def reference_normalization(kind: PathNormalization, target: bytes) -> bytes | N
         return None
     end = target.find(b"?")
     path, query = (target, b"") if end < 0 else (target[:end], target[end:])
-    written = _written(path, kind is PathNormalization.DECODE_AND_MERGE_SLASHES)
+    decode = kind is PathNormalization.DECODE_AND_MERGE_SLASHES
+    written = _written(_without_parameters(path, decode))
     if written is None:
         return None
     kept = _kept(written.split(b"/")[1:])
@@ -132,7 +136,20 @@ def reference_normalization(kind: PathNormalization, target: bytes) -> bytes | N
     return b"/" + b"/".join(kept) + query
 
 
-def _written(path: bytes, decode: bool) -> bytes | None:
+def _without_parameters(path: bytes, decode: bool) -> bytes:
+    """Dot segments without what stands after a semicolon."""
+    if decode:
+        path = path.replace(b"%2f", b"/").replace(b"%2F", b"/")
+        path = path.replace(b"%5c", b"\\").replace(b"%5C", b"\\")
+    parts = path.split(b"/")
+    for at, part in enumerate(parts):
+        start, _, _ = part.partition(b";")
+        if start in (b".", b".."):
+            parts[at] = start
+    return b"/".join(parts)
+
+
+def _written(path: bytes) -> bytes | None:
     """Characters and escapes each as they have to be."""
     units: list[bytes] = []
     at = 0
@@ -144,8 +161,6 @@ def _written(path: bytes, decode: bool) -> bytes | None:
             if value == 0:
                 return None
             unit = bytes((value,)) if value in _UNRESERVED else unit + digits
-            if decode and value in b"/\\":
-                unit = b"/"
             at += 2
         elif unit == b"\0":
             return None

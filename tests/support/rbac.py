@@ -16,7 +16,7 @@ from typing import Any
 Json = dict[str, Any]
 _TYPES = "type.googleapis.com/envoy.extensions."
 _TEMPLATE = _TYPES + "path.match.uri_template.v3.UriTemplateMatchConfig"
-_SEGMENT = r"[a-zA-Z0-9\-._~%!$&'()+,;:@=]"
+_SEGMENT = r"[a-zA-Z0-9\-._~%!$&'()*+,;:@=]"
 _HTTP_ONLY = {"requestPrincipals", "hosts", "methods", "paths"}
 
 

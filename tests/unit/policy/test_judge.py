@@ -160,7 +160,9 @@ def test_what_is_denied_is_not_shown_to_allow() -> None:
         ),
         (ask(policy(ALL, action=DENY)), ["rule 0 denies by everything"]),
         (ask(policy(action=DENY, fault="spec.x is odd")), ["shop/p", "spec.x is odd"]),
-        (ask(policy()), ["no ALLOW policy allows anything here"]),
+        (ask(policy()), ["AuthorizationPolicy shop/p allows nothing"]),
+        (ask(policy(ALL, fault="spec.x is odd")), ["shop/p can't be relied on", "spec.x is odd"]),
+        (ask_tcp(policy(operation(methods="GET"))), ["shop/p allows nothing on TCP"]),
         (
             ask(policy(operation(paths="/b", methods="PUT"), operation(paths="/c /d /e /f"))),
             ["shop/p rule 1", "paths: '/' is not one of /c, /d, /e and 1 more"],

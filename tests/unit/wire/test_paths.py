@@ -47,6 +47,10 @@ DECODE, NONE = PathNormalization.DECODE_AND_MERGE_SLASHES, PathNormalization.NON
         ),
         (b'/<{|}>^`"', *[b"/%3C%7B%7C%7D%3E%5E%60%22"] * 3),
         (b"/\xc3\xa9 ", *[b"/%C3%A9%20"] * 3),
+        (b"/a/..;x=1/b/.;c/d", b"/b/d", b"/b/d", b"/b/d"),
+        (b"/a/..;\\b", b"/", b"/", b"/"),
+        (b"/a/%2e%2e;/b", b"/a/..;/b", b"/a/..;/b", b"/a/..;/b"),
+        (b"/a;/b/...;/c", b"/a;/b/...;/c", b"/a;/b/...;/c", b"/a;/b/...;/c"),
         (b"*", None, None, None),
     ],
 )
@@ -77,7 +81,7 @@ def test_the_same_object_where_there_is_nothing_to_do() -> None:
 PIECES = st.sampled_from(
     [
         *(b"/", b"/", b"/", b".", b"..", b"%2e", b"%2E", b"%2f", b"%5C", b"\\", b"a", b"~", b"%7e"),
-        *(b"%", b"%4", b"%41", b"%00", b"?", b"#", b"|", b"\xc3", b"[", b"*", b"%25", b"=", b" "),
+        *(b"%", b"%4", b"%41", b"%00", b"?", b"#", b";", b"\xc3", b"[", b"*", b"%25", b"=", b" "),
     ]
 )
 targets = st.lists(PIECES, max_size=9).map(lambda pieces: b"/" + b"".join(pieces))
@@ -90,5 +94,5 @@ def test_the_fast_form_is_the_plain_one(kind: PathNormalization, target: bytes) 
     assert found == reference_normalization(kind, target)
     if found is not None:
         again = compile_normalization(kind)(found)
-        if kind is not DECODE:  # of which %255c and the like make something new
+        if kind is not DECODE and b";" not in found:  # of which %255c and the like make something new
             assert again == found
