@@ -131,7 +131,7 @@ def normalize() -> Block:
     from meshproxy.wire.paths import compile_normalization
 
     path, found = _head().path, compile_normalization(PathNormalization.BASE)
-    assert found(path) is path
+    assert found(path) == path
     return repeated(lambda: found(path))
 
 
