@@ -30,7 +30,7 @@ _ROOMS = {
     "base": ("errors",),
     "cluster": ("balance", "endpoints", "pool"),
     "plan": ("hosts", "plan", "sinks"),
-    "policy": ("judge",),
+    "policy": ("attributes", "checks", "judge", "texts"),
     "route": ("match", "rewrite", "split", "table"),
     "serve": (
         "admission",

@@ -125,6 +125,38 @@ def route() -> Block:
     return repeated(decide)
 
 
+def normalize() -> Block:
+    """A path that needs nothing, as nearly all do."""
+    from meshproxy.model.paths import PathNormalization
+    from meshproxy.wire.paths import compile_normalization
+
+    path, found = _head().path, compile_normalization(PathNormalization.BASE)
+    assert found(path) == path
+    return repeated(lambda: found(path))
+
+
+def authorize() -> Block:
+    """One policy that denies a path, and one that allows an account some methods and paths."""
+    from meshproxy.base.addr import Address
+    from meshproxy.model.policy import Action, Policy, Rule, Term
+    from meshproxy.policy.judge import judge_of_requests
+    from meshproxy.record import Record, Secured
+
+    account = Term("principals", ("cluster.local/ns/shop/sa/front",))
+    allowed = (Term("methods", ("GET", "POST")), Term("paths", ("/*",)))
+    policies = [
+        Policy("shop", "a", Action.DENY, (Rule(operations=((Term("paths", ("/admin/*",)),),)),)),
+        Policy("shop", "b", Action.ALLOW, (Rule(((account,),), (allowed,)),)),
+    ]
+    judge = judge_of_requests(policies, ("cluster.local",))
+    assert judge is not None
+    head = _head()
+    found = Record(100.0, 0.0, Address("127.0.0.1", 4000), Address("127.0.0.1", PORT))
+    found.secured = Secured("spiffe://cluster.local/ns/shop/sa/front")
+    assert judge(found, head) is None
+    return repeated(lambda: judge(found, head))
+
+
 def record(log: str) -> Block:
     """What follows a finished request: metrics, and a line if ``log`` is text or json."""
     chain = _chain(log)
@@ -161,6 +193,8 @@ FUNCTIONS: dict[str, Callable[[], Block]] = {
     "read a request, h11": lambda: read_request("h11"),
     "read an answer, fast": lambda: read_answer("fast"),
     "read an answer, h11": lambda: read_answer("h11"),
+    "normalize the path": normalize,
+    "authorize": authorize,
     "route, split, pick": route,
     "headers and head to upstream": write_request,
     "headers and head to client": write_answer,

@@ -178,10 +178,10 @@ def _show(
 
 
 def _table(name: str) -> Table:
-    from meshproxy.show import secrets, tables
+    from meshproxy.show import secrets_table, tables
 
     if name == "SECRETS":
-        return secrets.secrets_table(datetime.now(UTC).timestamp())
+        return secrets_table.secrets_table(datetime.now(UTC).timestamp())
     found: Table = getattr(tables, name)
     return found
 

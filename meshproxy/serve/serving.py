@@ -21,6 +21,7 @@ from meshproxy.upstream.upstreams import Upstreams
 from meshproxy.wire.codecs import MakeCodec, MakeReader
 
 _MOST_STRANGERS = 1024
+_MOST_SENTENCES = 20  # about refused connections, in a second
 GRACE = 0.4  # seconds that a fresh connection is left open when draining: a request may be coming
 
 _log = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ class Serving:
         self.outbox = upstreams.outbox
         self.store = upstreams.store
         self.faces = upstreams.store.faces
+        self._refusals = 0  # in this second
         self.handshakes = 0  # of callers, going on now
         self._by_identity: dict[str, Peer] = {}
         self.counters = counters
@@ -100,6 +102,7 @@ class Serving:
         self._set_date()
         timers.every(1.0, self._set_date)
         timers.every(1.0, self._check_all)
+        timers.every(1.0, self._sum_up)
 
     def request_id(self) -> bytes:
         """A new UUID version 4 (RFC 9562); random bytes are fetched from the system in batches."""
@@ -152,10 +155,18 @@ class Serving:
     ) -> None:
         """``word`` is one of a small set, for the metric; ``reason`` a sentence for the log."""
         self.count("meshproxy_connections_refused_total", listener, word)
-        _log.warning("refused %s on its way to %s: %s", client, local, reason)
+        self._refusals += 1
+        if self._refusals <= _MOST_SENTENCES:
+            _log.warning("refused %s on its way to %s: %s", client, local, reason)
 
     def _set_date(self) -> None:
         self.date = format_date_time(int(self.wall())).encode()
+
+    def _sum_up(self) -> None:
+        """Whoever is refused can come again at once, and shall not fill the log."""
+        unsaid, self._refusals = self._refusals - _MOST_SENTENCES, 0
+        if unsaid > 0:
+            _log.warning("refused %d more connections within a second", unsaid)
 
     def _check_all(self) -> None:
         now = self.now()

@@ -40,7 +40,7 @@ class TcpServer(asyncio.Protocol):
         self._client_ended = False
         self._server_ended = False
         self._closed = False
-        self._abandoned = False
+        self._abandoned = self._refused = False
         self._held = False  # a policy refuses it, unless its bytes turn out to be requests
         self._in_charge = False  # we are the transport's protocol
         self._on_charge: Callable[[], None] | None = None
@@ -167,6 +167,7 @@ class TcpServer(asyncio.Protocol):
     def _refuse(self, error: ProxyError) -> None:
         """Nobody to talk to: the client sees a reset, as it would without us."""
         record = self._record
+        self._refused = True
         record.flags = error.meaning.flag if error.meaning.flag != "-" else ""
         record.details = error.details
         record.transport_failure = error.reason if record.flags == "UF" else ""
@@ -205,7 +206,7 @@ class TcpServer(asyncio.Protocol):
                 reset(self._upstream.transport)
             else:
                 self._upstream.transport.close()
-        elif self._upstream is None and not self._record.flags:
+        elif self._upstream is None and not self._refused:
             self._record.flags = "DC"
             return  # `_dial` finds out and ends it
         self._finish()

@@ -11,12 +11,9 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from meshproxy.identity.pem import CERTIFICATE, blocks
-from meshproxy.identity.x509 import Certificate, read_certificate
+from meshproxy.identity.x509 import Certificate
 from meshproxy.model.secret import WORKLOAD, SecretRef
-from meshproxy.show.reading import Dump
 from meshproxy.show.shape import Json, typed, without_empty
-from meshproxy.show.tables import Row, Table, Wanted
 
 _REDACTED = base64.b64encode(b"[redacted]").decode()
 _SECRET = "extensions.transport_sockets.tls.v3.Secret"
@@ -79,8 +76,8 @@ def _details(certificates: Iterable[Certificate], place: str, now: float) -> lis
             ],
             # 64-bit numbers are texts in protobuf's JSON; what has expired has no days left.
             "days_until_expiration": str(max(0, int((each.not_after - now) // _DAY))),
-            "valid_from": _when(each.not_before),
-            "expiration_time": _when(each.not_after),
+            "valid_from": when(each.not_before),
+            "expiration_time": when(each.not_after),
             "seconds_until_expiration": int(each.not_after - now),
         }
         for each in certificates
@@ -93,7 +90,7 @@ def _serial(certificate: Certificate) -> str:
     return f"0{text}" if len(text) % 2 and not text.startswith("-") else text
 
 
-def _when(seconds: float) -> str:
+def when(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -107,7 +104,7 @@ def secrets_section(materials: Iterable[Material], version: str) -> Json:
     for each in materials:
         chain_name, roots_name = resource_names(each.ref)
         if each.chain_pem or each.roots_pem:
-            updated = _when(each.updated)
+            updated = when(each.updated)
             if each.chain_pem:
                 active.append(_entry(chain_name, version, updated, _tls_certificate(each)))
             if each.roots_pem:
@@ -145,44 +142,3 @@ def _inline(pem: bytes) -> Json:
 
 
 # `istioctl proxy-config secret`
-
-
-def _parts(dump: Dump, wanted: Wanted) -> list[Json]:
-    return [each for each in dump.secrets() if wanted.name in ("", each.get("name"))]
-
-
-def secrets_table(now: float) -> Table:
-    """The table as of a time, in seconds since the epoch."""
-    return Table(_HEAD, _parts, lambda entry, wanted: [_row(entry, now)])
-
-
-def _row(entry: Json, now: float) -> Row:
-    """Of a chain the leaf, of roots the first, as istioctl shows them."""
-    name, secret = entry.get("name", ""), entry.get("secret")
-    if not secret:
-        kind = _CA if name.startswith(("ROOTCA", "file-root:")) else _CHAIN
-        return (name, kind, "WARMING", "false", "", "", "")
-    if "validation_context" in secret:
-        kind, holder = _CA, secret["validation_context"].get("trusted_ca", {})
-    else:
-        kind = _CHAIN
-        holder = secret.get("tls_certificate", {}).get("certificate_chain", {})
-    try:
-        pem = base64.b64decode(holder.get("inline_bytes", ""))
-        first = read_certificate(blocks(pem, CERTIFICATE)[0])
-    except (ValueError, IndexError):  # an `IdentityError` among them
-        return (name, kind, "ACTIVE", "false", "", "", "")
-    valid = "true" if first.not_before <= now < first.not_after else "false"
-    times = (_when(first.not_after), _when(first.not_before))
-    return (name, kind, "ACTIVE", valid, f"{first.serial:x}", *times)
-
-
-_HEAD = (
-    "RESOURCE NAME",
-    "TYPE",
-    "STATUS",
-    "VALID CERT",
-    "SERIAL NUMBER",
-    "NOT AFTER",
-    "NOT BEFORE",
-)

@@ -7,7 +7,6 @@ byte is passed on.
 
 from __future__ import annotations
 
-import hashlib
 import ssl
 from collections.abc import Callable, Collection
 from typing import NamedTuple
@@ -85,11 +84,18 @@ class Faces:
                 certificate = read_certificate(shown)
             except IdentityError as error:
                 raise TlsFailure("bad_certificate", f"its certificate: {error}") from None
-            face = _Face(certificate, hashlib.sha256(shown).hexdigest())
+            face = _Face(certificate, _sha256(shown))
             if len(self._known) >= _MOST_REMEMBERED:
                 self._known.pop(next(iter(self._known)))
             self._known[shown] = face
         return face
+
+
+def _sha256(data: bytes) -> str:
+    # Loading it makes OpenSSL look up all of its algorithms, 3 MB in a process without TLS too.
+    import hashlib
+
+    return hashlib.sha256(data).hexdigest()
 
 
 def _identity(certificate: Certificate, server: bool) -> str:

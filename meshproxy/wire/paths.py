@@ -19,8 +19,9 @@ Normalize = Callable[[bytes], "bytes | None"]
 """From a path with its query to the same in its one spelling; None: it has none."""
 
 _UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
-# What stands in a path and a query as it is; a path of nothing else has no escape and no backslash.
-_PLAIN = _UNRESERVED + b"!$&'()*+,/:;=@[]?"
+# Paths that need nothing: no escapes, no dots after a slash; a query may hold what it likes.
+_PLAIN = re.compile(rb"(?:/(?!\.)[!$&-.0-;=@-\[\]_a-z~]*)+(?:\?[^#]*)?", re.DOTALL)
+_PLAIN_MERGED = re.compile(rb"(?:/(?![./])[!$&-.0-;=@-\[\]_a-z~]*)+(?:\?[^#]*)?", re.DOTALL)
 _HEX = b"0123456789abcdefABCDEF"
 _ODD = re.compile(rb"%[0-9A-Fa-f]{2}|[^!$&-;=?-\[\]_a-z~]")
 _PARAMETERS = re.compile(rb"/(\.\.?);[^/]*")  # /..;x/ means what /../ does to some apps
@@ -36,13 +37,10 @@ def compile_normalization(kind: PathNormalization) -> Normalize:
     merge = kind is not PathNormalization.BASE
     decode = kind is PathNormalization.DECODE_AND_MERGE_SLASHES
 
+    plain = (_PLAIN_MERGED if merge else _PLAIN).fullmatch
+
     def normalize(target: bytes) -> bytes | None:
-        if (
-            not target.translate(None, _PLAIN)
-            and b"/." not in target
-            and (not merge or b"//" not in target)
-            and target[:1] == b"/"
-        ):
+        if plain(target) is not None:
             return target
         return _normalize(target, merge, decode)
 

@@ -1,4 +1,4 @@
-"""AuthorizationPolicies in a real sidecar: who gets through, and what is told of those who don't."""
+"""AuthorizationPolicies in a real sidecar: who gets through, and what is told of the others."""
 
 from __future__ import annotations
 

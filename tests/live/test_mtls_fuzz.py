@@ -58,7 +58,8 @@ def segments(data: bytes, chance: random.Random) -> list[bytes]:
 
 def show(port: int, data: bytes, chance: random.Random) -> None:
     """Send it, read what comes, and go."""
-    with contextlib.suppress(ConnectionError), Peer.connect(port) as peer:
+    # The refusal may come at any point: also as ENOTCONN, when ending what was reset.
+    with contextlib.suppress(OSError), Peer.connect(port) as peer:
         for piece in segments(data, chance):
             peer.send(piece)
         peer.end()

@@ -18,8 +18,8 @@ from meshproxy.show.secrets import (
     certs_json,
     resource_names,
     secrets_section,
-    secrets_table,
 )
+from meshproxy.show.secrets_table import secrets_table
 from meshproxy.show.tables import Wanted, table
 from tests.support.certs import CART, Mesh, serial
 
