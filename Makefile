@@ -11,7 +11,7 @@ BENCH_MTLS_ARGS ?=
 venv: ## the program in .venv/bin/meshproxy
 	@scripts/setup.sh venv runtime
 
-demo: ## real traffic, captured, split 90/10 and counted, then 50/50 live
+demo: ## real traffic under mutual TLS, captured, split 90/10 and counted, then 50/50 live
 	@scripts/setup.sh system ip iptables setpriv
 	@venv=$$(scripts/setup.sh venv runtime) && exec "$$venv/bin/meshproxy" demo
 

@@ -6,10 +6,11 @@ import socket
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
+from meshproxy.demo.certificates import issue
 from meshproxy.demo.errors import DemoError
 from meshproxy.demo.files import examples, fill, yaml_texts
 from meshproxy.demo.run import Run
-from meshproxy.demo.shop import Pod, Shop, read_shop
+from meshproxy.demo.shop import Pod, Service, Shop, read_shop
 from meshproxy.demo.stage import Calls, demo_texts, lay_out, proxy, various
 from meshproxy.demo.tables import paragraph
 
@@ -38,6 +39,7 @@ class Plain:
         texts = {name: fill(text, words) for name, text in texts.items()}
         self._shop = read_shop(texts.values())
         lay_out(run, texts)
+        issue(run, self._shop)
 
     @property
     def shop(self) -> Shop:
@@ -58,7 +60,10 @@ class Plain:
         off = [f"--{name}-port=0" for name in ("outbound", "inbound", "admin")]
         ports = [f"--status-port={self._status}", f"--prometheus-port={self._metrics}"]
         where = ["--workload", pod.workload, "--bind", pod.ip]
-        return proxy(self._run, *where, *off, *ports)
+        return proxy(self._run, pod, *where, *off, *ports)
+
+    def door(self, pod: Pod, service: Service) -> tuple[str, int]:
+        return pod.ip, service.port
 
     def status(self, pod: Pod) -> tuple[str, int]:
         return pod.ip, self._status

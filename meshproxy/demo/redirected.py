@@ -9,12 +9,13 @@ import sys
 from contextlib import AbstractContextManager
 
 from meshproxy.demo import namespaces
+from meshproxy.demo.certificates import issue
 from meshproxy.demo.errors import Unavailable
 from meshproxy.demo.rules import redirections
 from meshproxy.demo.run import Run
-from meshproxy.demo.shop import Pod, Shop, read_shop
-from meshproxy.demo.stage import Calls, demo_texts, lay_out, program, proxy, various
-from meshproxy.demo.system import has, last_line, run
+from meshproxy.demo.shop import Pod, Service, Shop, read_shop
+from meshproxy.demo.stage import Calls, demo_texts, lay_out, proxy, various
+from meshproxy.demo.system import has, last_line, program, run
 from meshproxy.demo.tables import paragraph, table
 
 _PROXY_USER = 1337
@@ -43,6 +44,7 @@ class Redirected:
         self._shop = read_shop(texts.values())
         lay_out(run_, texts)
         self._check_sidecar_user()
+        issue(run_, self._shop, _PROXY_USER)
         addresses = {run_.namespace(pod.name): pod.ip for pod in self._shop.pods}
         namespaces.make(run_.namespace(_NODE), _NODE_ADDRESS, addresses)
         self._before = self._call_virtual_address()
@@ -66,7 +68,10 @@ class Redirected:
         return [*self._inside(pod), *_as(_APP_USER), *argv]
 
     def sidecar(self, pod: Pod) -> list[str]:
-        return [*self._inside(pod), *_as(_PROXY_USER), *proxy(self._run)]
+        return [*self._inside(pod), *_as(_PROXY_USER), *proxy(self._run, pod)]
+
+    def door(self, pod: Pod, service: Service) -> tuple[str, int]:
+        return service.ip, service.port
 
     def status(self, pod: Pod) -> tuple[str, int]:
         return pod.ip, _STATUS

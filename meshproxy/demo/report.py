@@ -10,6 +10,7 @@ import click
 
 from meshproxy.demo.counts import Count
 from meshproxy.demo.figures import OK, Sample, figures, shares
+from meshproxy.demo.identities import Attempts, Link, rows
 from meshproxy.demo.shop import Pod
 from meshproxy.demo.tables import milliseconds, percent, table
 
@@ -26,9 +27,11 @@ def heading(text: str) -> None:
 
 
 def pods(pods: Sequence[Pod], seconds: float) -> None:
-    rows = [(pod.name, pod.app, pod.version, f"{pod.ip}:{pod.port}") for pod in pods]
+    rows = [
+        (pod.name, f"{pod.ip}:{pod.port}" if pod.port else pod.ip, pod.identity) for pod in pods
+    ]
     click.echo()
-    click.echo(table(("pod", "app", "version", "address"), rows, texts=4))
+    click.echo(table(("pod", "address", "identity, by its certificate"), rows, texts=3))
     click.echo(f"  All sidecars are ready after {seconds:.1f} s.")
 
 
@@ -80,6 +83,16 @@ def counted(found: Iterable[Count]) -> None:
     ]
     heading("Counted by the sidecars (/stats/prometheus)")
     click.echo(table(("", "answers", "source", "destination", "agree"), rows))
+
+
+def identities(found: Mapping[Link, int], attempts: Attempts) -> None:
+    heading("Who called whom, by certificate (STRICT: mutual TLS or nothing)")
+    header = ("caller", "called", "security", "status", "calls")
+    click.echo(table(header, rows(found), texts=4))
+    click.echo(f"  The visitor called the inventory: {attempts.visitor}.")
+    click.echo(
+        f"  A call of the inventory without a certificate: {attempts.plaintext or 'answered'}."
+    )
 
 
 def capture(proof: str) -> None:

@@ -27,6 +27,14 @@ class Metrics:
             )
         )
 
+    def series(self, name: str, **labels: str) -> list[tuple[dict[str, str], int]]:
+        """All series of a name that have these labels, with all their labels."""
+        return [
+            (sample.labels, round(sample.value))
+            for sample in self._samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        ]
+
 
 def get(address: tuple[str, int], path: str) -> tuple[int, str]:
     """Status and body of a GET. Raises `OSError` where nobody answers."""

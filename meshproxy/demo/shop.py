@@ -22,7 +22,8 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """``port`` is where the mesh reaches it; ``listen`` is where its app listens."""
+    """``port`` is where the mesh reaches it, 0 where nothing listens; ``listen`` is where its app
+    listens. ``account`` is the service account that it runs as."""
 
     name: str
     namespace: str
@@ -31,6 +32,12 @@ class Pod:
     ip: str
     port: int
     listen: tuple[str, int]
+    account: str = "default"
+
+    @property
+    def identity(self) -> str:
+        """Its SPIFFE ID, as in Istio."""
+        return f"spiffe://cluster.local/ns/{self.namespace}/sa/{self.account}"
 
     @property
     def workload(self) -> str:
@@ -43,6 +50,11 @@ class Shop:
 
     pods: tuple[Pod, ...]
     services: tuple[Service, ...]
+
+    @property
+    def serving(self) -> tuple[Pod, ...]:
+        """Pods with an app that listens."""
+        return tuple(pod for pod in self.pods if pod.port)
 
     def pod(self, name: str) -> Pod:
         return next(pod for pod in self.pods if pod.name == name)
@@ -64,7 +76,7 @@ class Shop:
         found: dict[int, list[str]] = {}
         for service in self.services:
             found.setdefault(service.port, []).append(service.ip)
-        for pod in self.pods:
+        for pod in self.serving:
             found.setdefault(pod.port, []).append(pod.ip)
             found.setdefault(pod.listen[1], []).append(pod.listen[0])
         return found
@@ -91,7 +103,8 @@ def _service(document: Document) -> Service:
 
 def _pod(document: Document, sidecars: Iterable[Document]) -> Pod:
     meta, labels = document["metadata"], document["metadata"]["labels"]
-    port = document["spec"]["containers"][0]["ports"][0]["containerPort"]
+    ports = document["spec"]["containers"][0].get("ports")
+    port = ports[0]["containerPort"] if ports else 0
     return Pod(
         meta["name"],
         meta["namespace"],
@@ -100,6 +113,7 @@ def _pod(document: Document, sidecars: Iterable[Document]) -> Pod:
         document["status"]["podIP"],
         port,
         _endpoint(labels, sidecars) or ("0.0.0.0", port),
+        document["spec"]["serviceAccountName"],
     )
 
 
@@ -107,7 +121,7 @@ def _endpoint(labels: Document, sidecars: Iterable[Document]) -> tuple[str, int]
     """The app's own place, as the Sidecar resource that selects the pod says."""
     for sidecar in sidecars:
         wanted = sidecar["spec"]["workloadSelector"]["labels"]
-        if wanted.items() <= labels.items():
+        if wanted.items() <= labels.items() and "ingress" in sidecar["spec"]:
             host, _, port = sidecar["spec"]["ingress"][0]["defaultEndpoint"].partition(":")
             return host, int(port)
     return None

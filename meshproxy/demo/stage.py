@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Protocol
 
 import meshproxy
+from meshproxy.demo.certificates import certificates_of
 from meshproxy.demo.files import examples, open_folder, publish, yaml_texts
 from meshproxy.demo.run import Run
-from meshproxy.demo.shop import Pod, Shop
+from meshproxy.demo.shop import Pod, Service, Shop
+from meshproxy.demo.system import program
 
 # What the order front was told by the inventory: who was called, which pod answered, who asked it.
 Calls = Sequence[Mapping[str, str]]
@@ -40,6 +42,10 @@ class Stage(Protocol):
 
     def sidecar(self, pod: Pod) -> list[str]:
         """The command line of a pod's sidecar."""
+        ...
+
+    def door(self, pod: Pod, service: Service) -> tuple[str, int]:
+        """Where an app in the pod calls a service."""
         ...
 
     def status(self, pod: Pod) -> tuple[str, int]:
@@ -77,14 +83,10 @@ def app_argv(run: Run, pod: Pod) -> list[str]:
     return [sys.executable, str(run.folder / "apps" / f"{pod.app}.py")]
 
 
-def program(*arguments: str) -> list[str]:
-    """The command line of this very program."""
-    return [sys.executable, "-m", "meshproxy", *arguments]
-
-
-def proxy(run: Run, *arguments: str) -> list[str]:
+def proxy(run: Run, pod: Pod, *arguments: str) -> list[str]:
     """A sidecar's; one worker is enough for so little traffic."""
     common = ["--config", str(run.folder / "config"), "--concurrency", "1"]
+    common += ["--certs", str(certificates_of(run, pod))]
     return program("proxy", *common, "--drain-duration", "2s", *arguments)
 
 

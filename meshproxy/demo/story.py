@@ -1,16 +1,19 @@
 """The demo, told in order. Everything that is printed is printed from here and `report`.
 
 1. Clean up after an earlier run that was killed.
-2. Make the pods, with redirect rules where the machine allows it; start apps and sidecars.
+2. Make the pods, with redirect rules where the machine allows it, and a certificate for each; start
+   apps and sidecars.
 3. Send orders; each makes the order front call the inventory, which is split as the YAML says.
 4. Change the YAML while orders go on, and look at the new split.
-5. Compare what everybody has counted, and say whether all of it was as it should be.
-6. For someone at a terminal: go on until Ctrl-C, so that the YAML can be changed by hand.
+5. Let a pod call that nobody has allowed to, and call one without a certificate: both are refused.
+6. Compare what everybody has counted, and say whether all of it was as it should be.
+7. For someone at a terminal: go on until Ctrl-C, so that the YAML can be changed by hand.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import click
@@ -21,6 +24,7 @@ from meshproxy.demo.counts import Count, counts
 from meshproxy.demo.errors import DemoError, Unavailable
 from meshproxy.demo.figures import Sample
 from meshproxy.demo.files import publish
+from meshproxy.demo.identities import Attempts, identity_faults, links
 from meshproxy.demo.interrupt import Interrupt, Interrupted
 from meshproxy.demo.load import Load
 from meshproxy.demo.plain import Plain
@@ -30,6 +34,7 @@ from meshproxy.demo.run import Run, dead_runs, new_run
 from meshproxy.demo.scrape import get, scrape
 from meshproxy.demo.split import reweighted, shown, weights
 from meshproxy.demo.stage import SPLIT_FILE, Calls, Stage, app_argv, import_from_checkout
+from meshproxy.demo.system import last_line, run
 from meshproxy.demo.verdict import disagreements, failures, split_faults
 
 _FIRST, _SECOND = 1500, 2000  # requests before and after the change
@@ -115,8 +120,9 @@ class _Demo:
         begin = SystemClock.monotonic()
         for pod in self._shop.pods:
             self._interrupt.check()
-            app = self._stage.app(pod, app_argv(self._run, pod))
-            self._crew.start(f"{pod.name}-app", app, self._shop.environment(pod))
+            if pod in self._shop.serving:
+                app = self._stage.app(pod, app_argv(self._run, pod))
+                self._crew.start(f"{pod.name}-app", app, self._shop.environment(pod))
             self._crew.start(pod.name, self._stage.sidecar(pod), {})
         self._until(self._ready, _READY, "the sidecars are not ready")
         report.pods(self._shop.pods, SystemClock.monotonic() - begin)
@@ -154,12 +160,16 @@ class _Demo:
         report.requests(parts)
         counted = self._settled_counts()
         report.counted(counted)
+        attempts = self._uninvited()
+        known = links(scrape(self._stage.metrics(pod)) for pod in self._shop.serving)
+        report.identities(known, attempts)
         report.capture(self._stage.proof(self._ask_once_more()))
         return [
             *failures(self._load.samples),
             *split_faults(before, first),
             *split_faults(_NEW_SPLIT, second),
             *disagreements(counted),
+            *identity_faults(self._shop, known, attempts),
         ]
 
     def _orders(self, wanted: int, since: float) -> None:
@@ -203,6 +213,18 @@ class _Demo:
 
         self._interrupt.wait(agree, _SETTLED)
         return found
+
+    def _uninvited(self) -> Attempts:
+        """Calls of the inventory by somebody who may not, and without any certificate."""
+        visitor, inventory = self._shop.pod("visitor"), self._shop.pod("inventory-v1")
+        host, port = self._stage.door(visitor, self._shop.service("inventory"))
+        done = run(self._stage.app(visitor, [*app_argv(self._run, visitor), host, str(port)]))
+        plaintext = ""
+        try:
+            get((inventory.ip, inventory.port), "/items/apple")
+        except OSError as error:
+            plaintext = os.strerror(error.errno) if error.errno else str(error)
+        return Attempts(done.stdout.strip() or last_line(done), plaintext.lower())
 
     def _ask_once_more(self) -> Calls:
         """One order of many items, to see who answers whom."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 
 _ADMINISTRATOR = "/usr/sbin:/sbin"  # not in everyone's PATH
@@ -42,3 +43,8 @@ def last_line(done: subprocess.CompletedProcess[str]) -> str:
     """What a failed program said at last, or how it ended."""
     lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
     return lines[-1].strip().rstrip(".") if lines else f"status {done.returncode}"
+
+
+def program(*arguments: str) -> list[str]:
+    """The command line of this very program."""
+    return [sys.executable, "-m", "meshproxy", *arguments]

@@ -114,7 +114,22 @@ def check_figures(output: str) -> None:
     assert sum(int(row[4]) for row in measured) > 5000
     assert len(re.findall(r"none +[\d.]+ ms +[\d.]+ ms$", output, re.MULTILINE)) == 3
     assert len(re.findall(r"^  \w.+ yes$", output, re.MULTILINE)) == 5
+    check_identities(output)
     assert re.search(r"^Passed: \d{4,} requests, not one failed\.$", output, re.MULTILINE)
+
+
+def check_identities(output: str) -> None:
+    """Both ends of each hop by name, and a third pod refused by its own."""
+    who = r"spiffe://cluster\.local/ns/shop/sa/"
+    for caller, called, status in (
+        ("order", "inventory", "200"),
+        ("order", "echo", "TCP"),
+        ("visitor", "inventory", "403"),
+    ):
+        row = rf"^  {who}{caller} +{who}{called} +mutual_tls +{status} +[1-9]"
+        assert re.search(row, output, re.MULTILINE), (caller, called)
+    assert "The visitor called the inventory: 403 RBAC: access denied." in output
+    assert "without a certificate: connection reset by peer." in output
 
 
 def test_with_redirect_rules(start: Start) -> None:

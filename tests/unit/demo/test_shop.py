@@ -11,9 +11,12 @@ PLAIN = list(yaml_texts(examples() / "plain-ports").values())
 
 def test_pods_and_services() -> None:
     shop = read_shop(DEMO)
-    assert [pod.name for pod in shop.pods] == ["order", "inventory-v1", "inventory-v2", "echo"]
+    serving = ["order", "inventory-v1", "inventory-v2", "echo"]
+    assert [pod.name for pod in shop.serving] == serving
+    assert [pod.name for pod in shop.pods] == [*serving, "visitor"]
     second = shop.pod("inventory-v2")
     assert (second.app, second.version, second.workload) == ("inventory", "v2", "shop/inventory-v2")
+    assert second.identity == "spiffe://cluster.local/ns/shop/sa/inventory"
     assert second.listen == ("0.0.0.0", second.port)
     assert shop.service("inventory").ip not in {pod.ip for pod in shop.pods}
 
@@ -34,7 +37,7 @@ def test_apps_learn_of_services_as_in_kubernetes() -> None:
 
 def test_with_plain_ports_apps_listen_where_the_sidecar_resource_says() -> None:
     shop = read_shop(DEMO + PLAIN)
-    places = [pod.listen for pod in shop.pods]
+    places = [pod.listen for pod in shop.serving]
     assert all(host == "127.0.0.1" for host, _ in places)
     assert len(set(places)) == len(places)
 
