@@ -36,6 +36,7 @@ _NUMBERS = {
 _TEXTS = {
     "CONNECTION_TERMINATION_DETAILS": "r.termination",
     "PROTOCOL": "r.protocol",
+    "REQUESTED_SERVER_NAME": "r.server_name",
     "RESPONSE_CODE_DETAILS": 'r.details.replace(" ", "_")',
     "RESPONSE_FLAGS": "r.flags",
     "ROUTE_NAME": "(r.route and r.route.name)",
@@ -51,6 +52,24 @@ _ADDRESSES = {
     "UPSTREAM_LOCAL_ADDRESS": "r.upstream_local",
     "UPSTREAM_REMOTE_ADDRESS": "r.upstream",
 }
+# Of these there are few: in JSON they are quoted once and then looked up.
+_FEW = frozenset(
+    {
+        "CONNECTION_TERMINATION_DETAILS",
+        "PROTOCOL",
+        "REQUESTED_SERVER_NAME",
+        "RESPONSE_CODE_DETAILS",
+        "RESPONSE_FLAGS",
+        "ROUTE_NAME",
+        "UPSTREAM_CLUSTER",
+        "UPSTREAM_CLUSTER_RAW",
+        ":authority",
+        ":method",
+        "host",
+        "user-agent",
+        "x-envoy-upstream-service-time",
+    }
+)
 _PSEUDO = {
     ":authority": "(r.request and r.request.authority)",
     ":method": "(r.request and r.request.method)",
@@ -112,6 +131,8 @@ class _Writer:
             "N": tuple(self._names),
             "G": tuple(self._getters),
             "Q": _quote,
+            "T": _texts,
+            "t": _json_text,
             "A": _addresses,
             "d": _json_address if self._json else _plain_address,
             "E": {},
@@ -127,7 +148,7 @@ class _Writer:
         elif name in _NUMBERS:
             self._value(_NUMBERS[name])
         elif name in _TEXTS:
-            self._value(self._shown("v", _TEXTS[name]))
+            self._value(self._known(name, "v", _TEXTS[name]))
         elif name in _ADDRESSES:
             known = f"A.get(v := {_ADDRESSES[name]}) or d(v)"
             self._value(known if self._json else f"d({_ADDRESSES[name]})")
@@ -144,8 +165,8 @@ class _Writer:
 
     def _header(self, name: str, argument: str, operator: Operator) -> None:
         found = []
-        for part in argument.split("?"):
-            wanted = part.strip().lower()
+        parts = [part.strip().lower() for part in argument.split("?")]
+        for wanted in parts:
             if name == "REQ" and (wanted in _PSEUDO or wanted == "host"):
                 found.append(_PSEUDO[":authority" if wanted == "host" else wanted])
             elif wanted.startswith(":"):
@@ -155,7 +176,13 @@ class _Writer:
                 self._names.append(wanted.encode())
                 fields = "q" if name == "REQ" else "a"
                 found.append(f"{fields}.get(N[{len(self._names) - 1}])")
-        self._value(self._shown('v.decode("utf-8", "replace")', " or ".join(found)))
+        text = 'v.decode("utf-8", "replace")'
+        self._value(self._known(parts[0], text, " or ".join(found)))
+
+    def _known(self, name: str, text: str, value: str) -> str:
+        if self._json and name in _FEW:
+            return f'(T.get(v) or t(v)) if (v := {value}) else "null"'
+        return self._shown(text, value)
 
     def _shown(self, text: str, value: str) -> str:
         """An expression of what stands for a value, ``v`` being the name of one that is set."""
@@ -192,6 +219,21 @@ def _json_address(value: Address) -> str:
         if len(_addresses) >= _MOST_ADDRESSES:
             _addresses.clear()
         text = _addresses[value] = f'"{value}"' if value.ip else "null"
+    return text
+
+
+_texts: dict[str | bytes, str] = {}
+_MOST_TEXTS = 4096
+_LONGEST_TEXT = 256
+
+
+def _json_text(value: str | bytes) -> str:
+    """Quoted, and remembered: quoting a text costs three times as much as finding it."""
+    text = _quote(value if isinstance(value, str) else value.decode("utf-8", "replace"))
+    if len(value) <= _LONGEST_TEXT:
+        if len(_texts) >= _MOST_TEXTS:
+            _texts.clear()
+        _texts[value] = text
     return text
 
 
