@@ -130,7 +130,8 @@ def normalize() -> Block:
     from meshproxy.model.paths import PathNormalization
     from meshproxy.wire.paths import compile_normalization
 
-    path, found = _head().path, compile_normalization(PathNormalization.BASE)
+    path: bytes = _head().path
+    found = compile_normalization(PathNormalization.BASE)
     assert found(path) == path
     return repeated(lambda: found(path))
 

@@ -31,7 +31,7 @@ class Attribute(Enum):
     PATH = "path"
     HEADER = "header"
     TOKEN = "request token"  # nothing in this build verifies any, so there never is one
-    METADATA = "metadata"  # Envoy's, of its filters: there never is any
+    METADATA = "metadata"  # Envoy's, of its filters: what it would say is not known
 
 
 _BY_FIELD = {

@@ -109,7 +109,7 @@ def _check(field: str, values: tuple[str, ...], namespace: str) -> Check:
             return lambda identity, record, head: (
                 (name := server_name_of(record)) != "" and test(name.encode())
             )
-        case Attribute.TOKEN | Attribute.METADATA:
+        case Attribute.TOKEN:
             return _never
         case _:
             return _of_request(attribute, field, values)

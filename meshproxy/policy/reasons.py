@@ -50,8 +50,9 @@ def why_not_allowed(lines: Lines, record: Record, head: RequestHead | None) -> s
 def _says_nothing(policy: Policy, head: RequestHead | None) -> str:
     if policy.fault:
         return f"{policy} can't be relied on and allows nothing: {policy.fault}"
-    if policy.rules and head is None:
-        return f"{policy} allows nothing on TCP, as it asks for what only HTTP has"
+    if policy.rules:
+        where = " on TCP" if head is None else ""
+        return f"{policy} allows nothing{where}, as its rules ask for what is not known here"
     return f"{policy} allows nothing"
 
 

@@ -81,7 +81,7 @@ def values_of(field: str, record: Record, head: RequestHead | None) -> list[str]
         case Attribute.SNI:
             found = server_name_of(record)
             return [found] if found else []
-        case Attribute.TOKEN | Attribute.METADATA:
+        case Attribute.TOKEN:
             return []
     assert head is not None, f"{field} is HTTP's"
     match attribute_of(field):

@@ -2,7 +2,8 @@
 
 Istio's `pilot/pkg/security/authz/builder` and `…/model`. On TCP nothing is known of requests: an
 ALLOW rule that asks for one of their fields is left out, so that it allows nothing, and in DENY and
-AUDIT such fields fall away, so that more is refused.
+AUDIT such fields fall away, so that more is refused. The same is done with what this build never
+knows, the metadata of Envoy's filters: whatever they would say, nobody is let in who should not be.
 """
 
 from __future__ import annotations
@@ -86,10 +87,9 @@ def _lines(policy: Policy, domains: Sequence[str], tcp: bool) -> list[Line]:
     # Envoy keeps the rules of a policy by name: the tenth comes before the second.
     for index in sorted(range(len(policy.rules)), key=lambda index: f"{index}]"):
         rule = policy.rules[index]
-        if tcp:
-            if allow and any(_http_only(term) for term in _terms(rule)):
-                continue
-            rule = _without_http(rule)
+        if allow and any(_hidden(term, tcp) for term in _terms(rule)):
+            continue
+        rule = _without_hidden(rule, tcp)
         lines.append(Line(policy, index, _with_domains(rule, domains)))
     return lines
 
@@ -100,13 +100,15 @@ def _terms(rule: Rule) -> Iterable[Term]:
     yield from rule.conditions
 
 
-def _http_only(term: Term) -> bool:
-    return attribute_of(term.field) in HTTP_ONLY
+def _hidden(term: Term, tcp: bool) -> bool:
+    """Whether there is no telling if it holds."""
+    attribute = attribute_of(term.field)
+    return attribute is Attribute.METADATA or (tcp and attribute in HTTP_ONLY)
 
 
-def _without_http(rule: Rule) -> Rule:
+def _without_hidden(rule: Rule, tcp: bool) -> Rule:
     def kept(terms: Clause) -> Clause:
-        return tuple(term for term in terms if not _http_only(term))
+        return tuple(term for term in terms if not _hidden(term, tcp))
 
     return Rule(
         tuple(kept(clause) for clause in rule.sources),

@@ -343,6 +343,8 @@ class Gate(asyncio.Protocol):
         settings = self._chain.settings
         waited = now - self._since
         limit = settings.header_timeout if self._data else settings.downstream_idle_timeout
+        if self._telling and self._chain.refuse_plaintext:
+            limit = settings.tls_handshake_timeout  # nothing else is waited for
         if waited > limit:
             self._transport.close()
 

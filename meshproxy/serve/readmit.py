@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from meshproxy.serve.serving import GRACE, Connection, Serving
 
@@ -29,4 +30,4 @@ def _look(serving: Serving, waiting: list[Connection], seconds: float) -> None:
             serving.timers.after(seconds, connection.abort)
     rest = waiting[_SLICE:]
     if rest:
-        serving.loop.call_soon(_look, serving, rest, seconds)
+        serving.loop.call_soon(partial(_look, serving, rest, seconds))

@@ -11,7 +11,7 @@ from ipaddress import ip_network
 from meshproxy.model.policy import Clause, Rule, Term
 from meshproxy.translate.fields import Fields
 from meshproxy.translate.names import is_label, is_port
-from meshproxy.translate.problems import UNSUPPORTED, did_you_mean
+from meshproxy.translate.problems import did_you_mean
 
 _SOURCE = (
     "principals",
@@ -192,19 +192,20 @@ def _read_condition(condition: Fields, action: str) -> Term:
     ):
         condition.error("key", f"{key} can't be used with action CUSTOM")
     if key.startswith(_EXPERIMENTAL):
-        _warn_experimental(condition, action, bool(values))
+        _warn_experimental(condition, action)
     condition.close()
     return Term(key, values, others)
 
 
-def _warn_experimental(condition: Fields, action: str, asks: bool) -> None:
-    """Nothing here sets what Envoy's filters may say. Where that can only make a rule that allows
-    never hold, the rest of the policy can still be relied on."""
-    if action == "ALLOW" and asks:
-        text = "nothing in this build sets it, so that this rule allows nothing"
-        condition.warn("key", text, "remove the condition, or the rule")
+def _warn_experimental(condition: Fields, action: str) -> None:
+    """What Envoy's filters say is not known here. As for requests on TCP, that makes less allowed
+    and more denied; so the rest of the policy can be relied on."""
+    if action == "ALLOW":
+        effect = "so that this rule allows nothing"
     else:
-        condition.warn("key", "is not implemented in this build", "", UNSUPPORTED)
+        effect = "so that this rule holds for more: as if the condition were not there"
+    text = f"metadata of Envoy's filters is not known in this build, {effect}"
+    condition.warn("key", text, "remove the condition, or the rule")
 
 
 def _is_attribute(key: str) -> bool:

@@ -224,7 +224,6 @@ def test_one_of_a_repeated_headers_values() -> None:
         "request.auth.audiences",
         "request.auth.presenter",
         "request.auth.claims[iss]",
-        "experimental.envoy.filters.a[b]",
     ],
 )
 def test_there_are_no_tokens(key: str) -> None:

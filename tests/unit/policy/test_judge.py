@@ -107,7 +107,7 @@ def test_alternatives_and_parts_of_a_rule() -> None:
         (source(namespaces="else", requestPrincipals="x"), False, False),
         (when("request.headers[x]", "y"), False, True),
         (when("request.auth.claims[x]", "y"), False, True),
-        (when("experimental.envoy.filters.a[b]", "c"), False, False),
+        (when("experimental.envoy.filters.a[b]", "c"), False, True),
         (source(remoteIpBlocks="10.0.0.9"), True, True),
         (Rule(operations=(terms(methods="GET"), terms(ports="80"))), False, True),
     ],
@@ -163,6 +163,7 @@ def test_what_is_denied_is_not_shown_to_allow() -> None:
         (ask(policy()), ["AuthorizationPolicy shop/p allows nothing"]),
         (ask(policy(ALL, fault="spec.x is odd")), ["shop/p can't be relied on", "spec.x is odd"]),
         (ask_tcp(policy(operation(methods="GET"))), ["shop/p allows nothing on TCP"]),
+        (ask(policy(when("experimental.envoy.filters.a[b]", "", "c"))), ["shop/p allows nothing"]),
         (
             ask(policy(operation(paths="/b", methods="PUT"), operation(paths="/c /d /e /f"))),
             ["shop/p rule 1", "paths: '/' is not one of /c, /d, /e and 1 more"],

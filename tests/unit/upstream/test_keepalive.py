@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import socket
 
-from meshproxy.model.cluster import Keepalive
+import pytest
+
+from meshproxy.model.cluster import Keepalive, UpstreamHttp
 from meshproxy.upstream.keepalive import keep_alive
+from tests.support.models import a_cluster, outbound
+from tests.support.path import DataPath
 
 
 class _Protocol:
@@ -45,3 +49,10 @@ def test_what_is_not_said_stays_as_the_system_has_it() -> None:
 
 def test_a_transport_without_a_socket() -> None:
     keep_alive(_Protocol(None), Keepalive(3))
+
+
+@pytest.mark.parametrize("http", list(UpstreamHttp))
+def test_every_kind_of_connection_is_asked(http: UpstreamHttp) -> None:
+    path = DataPath(outbound(clusters=[a_cluster(http=http, keepalive=Keepalive(3, 60, 10))]))
+    path.connect().receive(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
+    assert path.dialled().take()
