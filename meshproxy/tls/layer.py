@@ -45,6 +45,12 @@ class TlsLayer(asyncio.Transport):
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self.tls = wrap(self._incoming, self._outgoing)
+        # OpenSSL's own methods, without what `ssl.SSLObject` wraps around each call.
+        inner = getattr(self.tls, "_sslobj", self.tls)
+        self._decrypt: Callable[[int], bytes] = inner.read
+        self._encrypt: Callable[[Any], int] = inner.write
+        self._take: Callable[[], bytes] = self._outgoing.read
+        self._feed: Callable[[bytes], int] = self._incoming.write
         self.secured: Secured | None = None
         self._owner = owner
         self._protocol = protocol
@@ -74,7 +80,7 @@ class TlsLayer(asyncio.Transport):
     def data_received(self, data: bytes) -> None:
         if self._failed:
             return
-        self._incoming.write(data)
+        self._feed(data)
         if self._established:
             self._read()
         else:
@@ -136,12 +142,12 @@ class TlsLayer(asyncio.Transport):
         self._owner.on_handshake_failed(failure)
 
     def _read(self) -> None:
-        read, incoming = self.tls.read, self._incoming
+        decrypt, incoming = self._decrypt, self._incoming
         pieces: list[bytes] = []
         ended = False
         try:
             while incoming.pending:
-                piece = read(_RECORD)
+                piece = decrypt(_RECORD)
                 if not piece:
                     ended = True
                     break
@@ -179,15 +185,14 @@ class TlsLayer(asyncio.Transport):
     def write(self, data: Any) -> None:
         if not data or not self._writable or self._raw.is_closing():
             return
-        tls, outgoing = self.tls, self._outgoing
         if len(data) <= _BULK:
-            tls.write(data)
-            self._raw.write(outgoing.read())
+            self._encrypt(data)
+            self._raw.write(self._take())
             return
         view = memoryview(data)
         for at in range(0, len(data), _BULK):
-            tls.write(view[at : at + _BULK])
-            self._raw.write(outgoing.read())
+            self._encrypt(view[at : at + _BULK])
+            self._raw.write(self._take())
 
     def writelines(self, list_of_data: Iterable[Any]) -> None:
         self.write(b"".join(list_of_data))

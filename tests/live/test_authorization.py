@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.http2 import Http2Client
 from tests.support.peers import Ended, Peer, ask, wait_until
 from tests.support.servers import App
 from tests.support.sidecar import (
@@ -267,3 +268,15 @@ def test_policies_change_under_way() -> None:
         place.proxy.reload(config(place.text, policy(action="DENY", rules=rules)))
         wait_until(lambda: client.ask("/x").status == 403, "the new policy to hold")
         assert client.ask("/y").status == 200
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_http2_requests_are_judged_one_by_one(codec: str) -> None:
+    denies = policy(action="DENY", rules=[to(paths=["/admin"])])
+    with guarded(denies, codec=codec) as place, Http2Client(place.http) as client:
+        assert client.ask(path="/x/..;/admin").status == 403
+        assert client.ask(path="/%61dmin?x").status == 403
+        assert client.ask(path="/x#/../admin").status == 400
+        assert client.ask(path="/other").status == 200
+        seen = [request.target for request in place.app.requests]
+        assert seen == ["/other"]
