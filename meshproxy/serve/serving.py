@@ -21,7 +21,7 @@ from meshproxy.upstream.upstreams import Upstreams
 from meshproxy.wire.codecs import MakeCodec, MakeReader
 
 _MOST_STRANGERS = 1024
-_MOST_SENTENCES = 20  # about refused connections, in a second
+_MOST_SENTENCES = 10  # about connections refused for one reason, in a second
 GRACE = 0.4  # seconds that a fresh connection is left open when draining: a request may be coming
 
 _log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ class Serving:
         self.outbox = upstreams.outbox
         self.store = upstreams.store
         self.faces = upstreams.store.faces
-        self._refusals = 0  # in this second
+        self._refusals: dict[str, int] = {}  # in this second, by the word for their reason
         self.handshakes = 0  # of callers, going on now
         self._by_identity: dict[str, Peer] = {}
         self.counters = counters
@@ -155,18 +155,21 @@ class Serving:
     ) -> None:
         """``word`` is one of a small set, for the metric; ``reason`` a sentence for the log."""
         self.count("meshproxy_connections_refused_total", listener, word)
-        self._refusals += 1
-        if self._refusals <= _MOST_SENTENCES:
+        said = self._refusals[word] = self._refusals.get(word, 0) + 1
+        if said <= _MOST_SENTENCES:
             _log.warning("refused %s on its way to %s: %s", client, local, reason)
 
     def _set_date(self) -> None:
         self.date = format_date_time(int(self.wall())).encode()
 
     def _sum_up(self) -> None:
-        """Whoever is refused can come again at once, and shall not fill the log."""
-        unsaid, self._refusals = self._refusals - _MOST_SENTENCES, 0
-        if unsaid > 0:
-            _log.warning("refused %d more connections within a second", unsaid)
+        """Whoever is refused can come again at once, and shall neither fill the log nor keep what
+        is wrong with others out of it."""
+        for word, count in self._refusals.items():
+            if count > _MOST_SENTENCES:
+                unsaid = count - _MOST_SENTENCES
+                _log.warning("refused %d more connections within a second: %s", unsaid, word)
+        self._refusals.clear()
 
     def _check_all(self) -> None:
         now = self.now()
