@@ -40,6 +40,8 @@ class Caller:
 
     def connect(self, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
         sock = socket.create_connection(self._address, timeout=10)
+        # As clients do; else the end waits 40 ms for an acknowledgement, and caches grow cold.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return self._context.wrap_socket(sock, server_hostname=_NAME, session=session)
 
     def come_and_go(self, session: ssl.SSLSession | None = None) -> None:
