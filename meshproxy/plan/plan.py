@@ -12,6 +12,7 @@ from meshproxy.cluster.endpoints import EndpointState
 from meshproxy.model.cluster import Cluster, ClusterKind
 from meshproxy.model.listener import Application, Direction
 from meshproxy.model.settings import DEFAULTS, Settings
+from meshproxy.model.tls import TlsMode
 from meshproxy.policy.judge import Judge, JudgeTcp
 from meshproxy.record import UNKNOWN_PEER, Peer, Record
 from meshproxy.route.l4 import L4Chooser
@@ -39,6 +40,7 @@ class ClusterPlan:
         "names",
         "pick",
         "refusal",
+        "sni_of_host",
         "source_v4",
         "source_v6",
         "states",
@@ -57,7 +59,14 @@ class ClusterPlan:
         self.keep_source = model.keep_source
         self.keepalive = model.keepalive
         self.refusal = model.refusal
-        self.tls = model.tls
+        self.tls = tls = model.tls
+        # Nobody says which name to ask for by SNI, and the service's own is a pattern.
+        self.sni_of_host = (
+            tls is not None
+            and tls.mode is not TlsMode.ISTIO_MUTUAL
+            and not tls.sni
+            and model.service.host.startswith("*")
+        )
         self.states = states
         self.pick = pick
         self.names: ClusterNames | None = None  # where DNS decides on states and pick

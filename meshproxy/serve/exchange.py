@@ -149,6 +149,8 @@ class Exchange:
         endpoint = upstreams.endpoint(cluster, record.local, record.client, self)
         if endpoint is None:
             return  # `on_names` goes on
+        if cluster.sni_of_host:
+            endpoint = upstreams.for_host(endpoint, head.authority)
         self._endpoint = record.endpoint = endpoint
         record.upstream = endpoint.address
         if not self._inbound:

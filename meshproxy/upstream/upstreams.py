@@ -6,6 +6,7 @@ import asyncio
 import select
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -15,6 +16,7 @@ from meshproxy.aio.timers import Timers
 from meshproxy.base.addr import Address, ServerAddr
 from meshproxy.base.clock import SystemClock
 from meshproxy.base.errors import Kind, ProxyError, Side
+from meshproxy.base.lookup import host_of
 from meshproxy.cluster.endpoints import EndpointState, Registry
 from meshproxy.model.cluster import UpstreamHttp
 from meshproxy.model.settings import Settings
@@ -138,6 +140,21 @@ class Upstreams:
                 raise ProxyError(Kind.DNS_FAILURE, names.fault)
             wait_for_names(self._timers, cluster, names, asker.on_names, asker.on_dial_error)
         return picked
+
+    def for_host(self, endpoint: EndpointState, authority: bytes) -> EndpointState:
+        """The same endpoint for one of several hosts: its connections are for that name alone."""
+        tls = endpoint.tls
+        if tls is None:
+            return endpoint
+        named = self._registry.state(
+            endpoint.cluster,
+            endpoint.address,
+            endpoint.source,
+            replace(tls, sni=host_of(authority)),
+        )
+        named.idle_timeout = endpoint.idle_timeout
+        named.peer = endpoint.peer
+        return named
 
     async def endpoint_in_time(
         self, cluster: ClusterPlan, original: Address, client: Address
@@ -270,6 +287,9 @@ class Upstreams:
             text = f"no identity is known that {cluster.name} may have"
             raise ProxyError(Kind.CONNECT_FAILURE, text, Side.US)
         name = tls.sni or ("" if mesh else cluster.model.service.host)
+        if name.startswith("*"):
+            text = f"nothing says which name of {name} to ask for by SNI (DestinationRule tls.sni)"
+            raise ProxyError(Kind.CONNECT_FAILURE, text, Side.US)
         side = self.store.client(tls, protocols.mesh if mesh else protocols.other)
         # In a resumed session nobody compares the name again, so it is one for that name alone.
         server = f"{endpoint.address} {name}"

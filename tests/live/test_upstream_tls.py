@@ -75,7 +75,26 @@ class Place:
         return ask(self.port, "/once", host=case)
 
     def text(self, *more: dict[str, Any]) -> str:
-        documents = []
+        documents = [
+            istio(
+                "ServiceEntry",
+                "pattern",
+                {
+                    "hosts": ["*.pattern.example"],
+                    "ports": [{"number": self.port, "name": "http", "protocol": "HTTP"}],
+                    "resolution": "STATIC",
+                    "endpoints": [{"address": "127.0.0.1", "ports": {"http": self.simple.port}}],
+                },
+            ),
+            istio(
+                "DestinationRule",
+                "pattern",
+                {
+                    "host": "*.pattern.example",
+                    "trafficPolicy": {"tls": {"mode": "SIMPLE", "insecureSkipVerify": True}},
+                },
+            ),
+        ]
         for name, tls in self.rules.items():
             app = self.mutual if tls["mode"] == "MUTUAL" else self.simple
             rule = {"host": name, "trafficPolicy": {"tls": dict(tls)}}
@@ -155,6 +174,15 @@ def test_our_own_certificate(place: Place, case: str) -> None:
     got = place.ask(case)
     assert got.status == 200, got.text
     assert place.mutual.clients[-1]["subjectAltName"] == (("DNS", "shop.example"),)
+
+
+def test_each_host_of_a_pattern_is_asked_for_by_its_own_name(place: Place) -> None:
+    """Connections are not shared between names: the certificate was for one of them."""
+    asked = len(place.simple.asked)
+    for host in ("a.pattern.example", "b.pattern.example", "a.pattern.example"):
+        assert ask(place.port, host=host).status == 200
+    names = place.simple.asked[asked:]
+    assert sorted(map(str, names)) == ["a.pattern.example", "b.pattern.example"]
 
 
 def test_no_key_is_shown(place: Place) -> None:
