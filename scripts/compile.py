@@ -38,6 +38,7 @@ _ROOMS = {
         "gate",
         "headers",
         "http1",
+        "ledger",
         "local",
         "serving",
         "tcp",

@@ -16,6 +16,7 @@ import random
 import signal
 import socket
 from collections.abc import Generator
+from functools import partial
 from typing import Any
 
 import uvloop
@@ -137,6 +138,7 @@ class Worker:
             case Kind.SECRETS:
                 self._store.update(pickle.loads(body))
             case Kind.STATS:
+                self._serving.ledger.settle()
                 self._channel.send(Kind.COUNTS, marshal.dumps(self._counters.dump()))
             case Kind.HOSTS:
                 self._channel.send(Kind.HOST_COUNTS, marshal.dumps(self._registry.counts()))
@@ -145,6 +147,7 @@ class Worker:
             case Kind.STOP:
                 self._stop()
             case Kind.REOPEN:
+                self._serving.ledger.settle()
                 for log in self._logs.values():
                     log.reopen()
             case Kind.LOG_LEVEL:
@@ -222,8 +225,12 @@ class Worker:
                 lambda: self._counters.add("meshproxy_access_log_dropped_total"),
                 lambda: self._page.turn(path),
             )
-            self._timers.every(settings.access_log_flush, log.flush)
+            self._timers.every(settings.access_log_flush, partial(self._flush, log))
         return log.write
+
+    def _flush(self, log: LogWriter) -> None:
+        self._serving.ledger.settle()
+        log.flush()
 
     # Ending.
 
@@ -254,6 +261,7 @@ class Worker:
 
     def _end(self) -> None:
         self._serving.upstreams.close_idle()
+        self._serving.ledger.settle()
         for log in self._logs.values():
             log.close()
         self._channel.send(Kind.STOPPED, marshal.dumps(self._counters.dump()))

@@ -394,5 +394,5 @@ class Exchange:
         downstream.flush()
         record.duration_ms = int((self._serving.now() - record.start) * 1000)
         record.wire_in, record.wire_out = downstream.wire_in, downstream.wire_out
-        self._chain.finish_http(record)
+        self._serving.ledger.add(record)
         downstream.done()

@@ -198,7 +198,7 @@ class Http1Server(Piecewise):
         self._out += [h1_write.response_head(answer.status, b"", headers), body]
         self.flush()
         record.wire_out = self.wire_out
-        self._visit.chain.finish_http(record)
+        serving.ledger.add(record)
         self._linger()
 
     # The exchange calls these.

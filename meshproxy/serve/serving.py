@@ -15,6 +15,7 @@ from meshproxy.base.clock import Clock
 from meshproxy.model.workload import Workload
 from meshproxy.plan.plan import Plans
 from meshproxy.record import UNKNOWN_PEER, Peer
+from meshproxy.serve.ledger import Ledger
 from meshproxy.serve.reset import reset
 from meshproxy.telemetry.metrics import Counters
 from meshproxy.upstream.upstreams import Upstreams
@@ -77,6 +78,7 @@ class Serving:
         reader: MakeReader,
         http2: MakeCodec,
         draw: Callable[[], float],
+        ledger: Ledger | None = None,
     ) -> None:
         self.loop = loop
         self.now = clock.monotonic
@@ -95,6 +97,7 @@ class Serving:
         self.reader = reader
         self.http2 = http2
         self.draw = draw
+        self.ledger = ledger or Ledger()
         self.connections: set[Connection] = set()
         self.draining_inbound = False
         self.date = b""

@@ -23,6 +23,7 @@ from meshproxy.model.snapshot import Snapshot
 from meshproxy.plan.build import Builder, Context
 from meshproxy.plan.plan import Plan, Plans
 from meshproxy.serve.gate import Gate
+from meshproxy.serve.ledger import Ledger
 from meshproxy.serve.serving import Serving
 from meshproxy.telemetry.metrics import Counters
 from meshproxy.upstream.upstreams import Upstreams
@@ -144,6 +145,7 @@ class DataPath:
             reader,
             http2,
             draw,
+            Ledger(most=1),
         )
 
     def configure(self, snapshot: Snapshot) -> None:
