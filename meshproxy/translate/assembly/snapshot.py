@@ -96,6 +96,7 @@ class SnapshotBuilder:
             rest,
             defaults,
             build_guard(self._catalog, own.self_, root, self._modes, self._options.identity),
+            config.tls_defaults,
             self.remarks,
             self._memo,
         )
@@ -125,6 +126,8 @@ class SnapshotBuilder:
             config.trust_domain_aliases,
             authorization=reaching_policies(self._catalog, own.self_, root, self.remarks),
             path_normalization=config.path_normalization,
+            mesh_tls=config.mesh_tls,
+            client_cert=config.client_cert,
         )
 
     def _build_registry(self, pods: list[Pod], entries: list[WorkloadEntry]) -> Registry:
@@ -215,6 +218,7 @@ class SnapshotBuilder:
             config.auto_mtls,
             (own, *config.trust_domain_aliases),
             self._own.self_.namespace,
+            config.tls_defaults,
         )
 
     def _access_logs(self) -> tuple[AccessLog, ...]:

@@ -7,8 +7,10 @@ the value is another than Istio's own, so that nobody waits for it to take effec
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
+from meshproxy.model.client_cert import DEFAULT, USUAL, CertDetails, ClientCert, ForwardMode
 from meshproxy.translate.fields import Fields
 from meshproxy.translate.problems import UNSUPPORTED
 
@@ -27,7 +29,6 @@ _LATER = (
     "extraStatTags",
     "gatewayTopology",
     "privateKeyProvider",
-    "proxyHeaders",
     "proxyStatsMatcher",
     "readinessProbe",
     "sds",
@@ -57,9 +58,26 @@ _NOT_OURS = (
     "statsdUdpAddress",
 )
 
+_HEADERS_LATER = (
+    "attemptCount",
+    "envoyDebugHeaders",
+    "metadataExchangeHeaders",
+    "preserveHttp1HeaderCase",
+    "requestId",
+    "server",
+    "xForwardedHost",
+    "xForwardedPort",
+)
 
-def read_proxy_config(fields: Fields) -> Mapping[str, Any]:
-    """Values of `Settings`' fields that it sets."""
+
+class ProxyConfig(NamedTuple):
+    """``settings`` are values of `Settings`' fields that it sets."""
+
+    settings: Mapping[str, Any]
+    client_cert: ClientCert = DEFAULT
+
+
+def read_proxy_config(fields: Fields) -> ProxyConfig:
     found: dict[str, Any] = {}
     flush = fields.duration("fileFlushInterval", None, 0.001)
     if flush is not None:
@@ -70,8 +88,30 @@ def read_proxy_config(fields: Fields) -> Mapping[str, Any]:
             text = f"{value} has no effect here: the sidecar is told at its start"
             fields.warn(name, text, f"use {flag}", UNSUPPORTED)
     _check_metadata(fields)
+    client_cert = DEFAULT
+    if fields.has("proxyHeaders"):
+        client_cert = _read_headers(fields.mapping("proxyHeaders"))
     fields.later(*_LATER)
     fields.skip(*_NOT_OURS)
+    fields.close()
+    return ProxyConfig(found, client_cert)
+
+
+def _read_headers(fields: Fields) -> ClientCert:
+    modes = [mode.value for mode in ForwardMode]
+    mode = fields.choice("forwardedClientCert", ("UNDEFINED", *modes), "UNDEFINED")
+    found = DEFAULT
+    if mode != "UNDEFINED":
+        found = replace(found, mode=ForwardMode(mode))
+    if fields.has("setCurrentClientCertDetails"):
+        inner = fields.mapping("setCurrentClientCertDetails")
+        said = {
+            name: inner.flag(name, getattr(USUAL, name))
+            for name in ("subject", "cert", "chain", "dns", "uri")
+        }
+        inner.close()
+        found = replace(found, details=CertDetails(**said))
+    fields.later(*_HEADERS_LATER)
     fields.close()
     return found
 
