@@ -159,7 +159,7 @@ def _read(fields: Fields, meta: Meta) -> MeshConfig:
         fields.flag("enableAutoMtls", True),
         {**proxy.settings, **_refresh_rate(fields)},
         path_normalization=_path_normalization(fields),
-        client_cert=proxy.client_cert,
+        client_cert=proxy.client_cert(DEFAULT),
         mesh_tls=_mesh_tls(fields),
         tls_defaults=_tls_defaults(fields),
     )
