@@ -8,11 +8,13 @@ and attempt, never text that was formatted for the case that somebody asks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshproxy.base.addr import Address
 from meshproxy.base.errors import Kind
+from meshproxy.model.client_cert import CertDetails
 from meshproxy.model.workload import UNKNOWN, Workload
 
 if TYPE_CHECKING:
@@ -44,7 +46,8 @@ class Secured:
     ``identity`` is the peer's SPIFFE ID, "" where it showed none; ``own`` the one that we showed.
     ``version`` and ``cipher`` are OpenSSL's names, ``subject`` the peer's in the form of RFC 2253,
     ``digest`` the SHA-256 of its certificate in hexadecimal, ``dns`` its DNS names. ``xfcc`` is
-    what the app is told of it (`X-Forwarded-Client-Cert`).
+    what the app is told of it (`X-Forwarded-Client-Cert`), "" where it showed no certificate, and
+    ``tell`` makes it with other details than the usual.
     """
 
     identity: str = ""
@@ -56,6 +59,7 @@ class Secured:
     digest: str = ""
     dns: tuple[str, ...] = ()
     xfcc: bytes = b""
+    tell: Callable[[CertDetails], bytes] | None = field(default=None, compare=False, repr=False)
 
 
 class Attempt(NamedTuple):

@@ -7,6 +7,7 @@ from enum import Enum
 
 from meshproxy.model.origin import BUILT_IN, Origin
 from meshproxy.model.route import TcpRoute
+from meshproxy.model.tls import DownstreamTls
 
 
 class Direction(Enum):
@@ -36,8 +37,8 @@ class FilterChain:
     Beside a ``route_config``, ``tcp`` takes connections that turn out not to be HTTP. Before
     ``tcp``, ``rules`` are asked; the one that fits best wins (`route/l4.py`).
     ``deny``: a policy refuses everything here; the text names it for log and metric alone.
-    ``mtls``: the mesh's mutual TLS is ended here. ``refuse_plaintext``: nothing else may enter; the
-    text says who asks for that.
+    ``mtls``: the mesh's mutual TLS is ended here, or ``tls``, which is the port's own.
+    ``refuse_plaintext``: nothing else may enter; the text says who asks for that.
     """
 
     name: str
@@ -51,6 +52,7 @@ class FilterChain:
     refuse_plaintext: str = ""
     origin: Origin = field(default=BUILT_IN, compare=False)
     rules: tuple[TcpRoute, ...] = ()
+    tls: DownstreamTls | None = None
 
 
 @dataclass(frozen=True, slots=True)

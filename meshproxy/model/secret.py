@@ -27,7 +27,8 @@ WORKLOAD = SecretRef()
 class Secret:
     """PEM texts; ``certificate`` is a chain with the leaf first. What is empty is not there.
 
-    ``identity`` is the leaf's SPIFFE ID, times are seconds since the epoch.
+    ``identity`` is the leaf's SPIFFE ID, times are seconds since the epoch. ``ends`` are the
+    moments at which anything in it stops being valid: a certificate, a root, a revocation list.
     """
 
     certificate: bytes = b""
@@ -37,6 +38,7 @@ class Secret:
     identity: str = ""
     not_before: float = 0.0
     not_after: float = 0.0
+    ends: tuple[float, ...] = ()
 
     def __repr__(self) -> str:
         return f"Secret({self.identity or 'no identity'})"

@@ -25,6 +25,7 @@ class Settings:
     buffer_bytes: int = 256 * 1024  # per connection and direction before the sender is stopped
     max_hosts_remembered: int = 1024  # spellings of Host whose routing is remembered, per worker
     max_series: int = 10_000  # label sets per worker; the rest is counted as "other"
+    tls_session_tickets: bool = False  # callers resume sessions, on the worker that they had before
     header_timeout: float = 60.0  # Envoy EDGE profile: request_headers_timeout
     tls_handshake_timeout: float = 15.0  # Istio: transport_socket_connect_timeout of its listeners
     downstream_idle_timeout: float = 3600.0  # Envoy: common_http_protocol_options.idle_timeout

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from meshproxy.model.client_cert import DEFAULT, ClientCert
 from meshproxy.model.cluster import Cluster
 from meshproxy.model.listener import Listener
 from meshproxy.model.paths import PathNormalization
@@ -13,6 +14,7 @@ from meshproxy.model.policy import Policy
 from meshproxy.model.route import RouteConfig, VirtualHost
 from meshproxy.model.settings import DEFAULTS, Settings
 from meshproxy.model.telemetry import AccessLog
+from meshproxy.model.tls import ANY, TlsParameters
 from meshproxy.model.workload import UNKNOWN, Workload
 
 
@@ -31,7 +33,8 @@ class Snapshot:
     that a caller without a certificate can still be named in metrics. ``outbound_allow_any``: what
     no route knows is sent to the cluster ``outbound_rest`` (else refused). ``trust_domain`` is
     SPIFFE's, and callers of ``trust_domain_aliases`` are taken for its own. ``authorization`` has
-    the policies that reach this workload, in the order in which they are asked.
+    the policies that reach this workload, in the order in which they are asked. ``mesh_tls`` holds
+    for the mutual TLS of callers. ``client_cert``: what the app is told of them.
     """
 
     workload: Workload = UNKNOWN
@@ -48,6 +51,8 @@ class Snapshot:
     trust_domain_aliases: tuple[str, ...] = ()
     authorization: tuple[Policy, ...] = ()
     path_normalization: PathNormalization = PathNormalization.BASE
+    mesh_tls: TlsParameters = ANY
+    client_cert: ClientCert = DEFAULT
 
     def parts(self) -> dict[PartKey, Any]:
         """The snapshot cut into the pieces that are compared and sent one by one."""
@@ -71,6 +76,8 @@ SINGLES = (
     "trust_domain_aliases",
     "authorization",
     "path_normalization",
+    "mesh_tls",
+    "client_cert",
 )
 
 

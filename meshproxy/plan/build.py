@@ -34,6 +34,7 @@ from meshproxy.plan.sinks import LogSink, Sink
 from meshproxy.plan.subnets import Subnet, compile_subnets
 from meshproxy.policy.judge import Judge, JudgeTcp, judge_of_connections, judge_of_requests
 from meshproxy.record import Peer
+from meshproxy.route.client_cert import compile_client_cert
 from meshproxy.route.l4 import compile_l4
 from meshproxy.telemetry.access_log import compile_access_log
 from meshproxy.telemetry.metrics import Counters
@@ -79,6 +80,10 @@ class Builder:
         """Build the plan; each ``next`` is a small step. Its value is for `commit`."""
         plan = Plan(generation, snapshot.settings)
         plan.trust_domains = frozenset((snapshot.trust_domain, *snapshot.trust_domain_aliases))
+        plan.mesh_tls = snapshot.mesh_tls
+        # A resumed session does not know the chain that its caller has shown.
+        chain_told = snapshot.client_cert.details.chain
+        plan.tls_tickets = snapshot.settings.tls_session_tickets and not chain_told
         clusters: dict[str, tuple[Cluster, ClusterPlan]] = {}
         for name, cluster in snapshot.clusters.items():
             clusters[name] = self._cluster(cluster)
@@ -197,6 +202,7 @@ class _ChainMaker:
         self._peers = builder.peers(snapshot)
         self._normalize = compile_normalization(snapshot.path_normalization)
         self._authorization = builder.authorization(snapshot)
+        self._tell_caller = compile_client_cert(snapshot.client_cert)
         self._sinks = {
             direction: Sink(
                 builder.counters,
@@ -235,7 +241,8 @@ class _ChainMaker:
         chain.settings = self._snapshot.settings
         chain.application = model.application
         chain.deny = model.deny
-        chain.mtls = model.mtls
+        chain.mtls, chain.tls = model.mtls, model.tls
+        chain.ends_tls = model.mtls or model.tls is not None
         chain.normalize_path = self._normalize
         chain.refuse_plaintext = model.refuse_plaintext
         if model.tcp is not None:
@@ -256,6 +263,7 @@ class _ChainMaker:
         chain.open_tcp = sink.open_tcp
         if listener.direction is Direction.INBOUND:
             chain.peer_of = self._peers
+            chain.tell_caller = self._tell_caller
             chain.authorize_http, chain.authorize_tcp = self._authorization
         return chain
 

@@ -12,9 +12,10 @@ from meshproxy.cluster.endpoints import EndpointState
 from meshproxy.model.cluster import Cluster, ClusterKind
 from meshproxy.model.listener import Application, Direction
 from meshproxy.model.settings import DEFAULTS, Settings
-from meshproxy.model.tls import TlsMode
+from meshproxy.model.tls import ANY, DownstreamTls, TlsMode
 from meshproxy.policy.judge import Judge, JudgeTcp
 from meshproxy.record import UNKNOWN_PEER, Peer, Record
+from meshproxy.route.client_cert import TellCaller
 from meshproxy.route.l4 import L4Chooser
 from meshproxy.route.rewrite import HeaderEdit, PathRewrite
 from meshproxy.telemetry.metrics import TcpCell
@@ -183,6 +184,7 @@ class ChainPlan:
         "choose_tcp",
         "deny",
         "direction",
+        "ends_tls",
         "fallback",
         "finish_http",
         "finish_tcp",
@@ -197,6 +199,8 @@ class ChainPlan:
         "refuse_plaintext",
         "settings",
         "tcp",
+        "tell_caller",
+        "tls",
     )
 
     def __init__(self, name: str, listener: str, direction: Direction) -> None:
@@ -208,10 +212,13 @@ class ChainPlan:
         self.settings = DEFAULTS
         self.deny = ""
         self.mtls = False
+        self.tls: DownstreamTls | None = None  # the port's own, in place of the mesh's
+        self.ends_tls = False  # one of the two
         self.refuse_plaintext = ""
         self.authorize_http: Judge | None = None  # where policies have a say in requests
         self.authorize_tcp: JudgeTcp | None = None  # and in connections
         self.normalize_path: Normalize = _as_it_is
+        self.tell_caller: TellCaller | None = None  # where the app is told otherwise than usual
         self.hosts: HostTable[HostPlan] | None = None
         self.fallback: RoutePlan | None = None  # for hosts that no virtual host names
         self.tcp: RoutePlan | None = None
@@ -304,7 +311,15 @@ class SubnetListenerPlan(ListenerPlan):
 class Plan:
     """One whole compiled configuration."""
 
-    __slots__ = ("clusters", "generation", "listeners", "settings", "trust_domains")
+    __slots__ = (
+        "clusters",
+        "generation",
+        "listeners",
+        "mesh_tls",
+        "settings",
+        "tls_tickets",
+        "trust_domains",
+    )
 
     def __init__(self, generation: int, settings: Settings) -> None:
         self.generation = generation
@@ -312,6 +327,8 @@ class Plan:
         self.listeners: dict[str, ListenerPlan] = {}
         self.clusters: dict[str, ClusterPlan] = {}
         self.trust_domains: frozenset[str] = frozenset()  # of which callers are taken
+        self.mesh_tls = ANY  # how callers' mutual TLS is ended
+        self.tls_tickets = False  # callers may resume their sessions
 
     def chain(self, listener: str, destination: Address) -> ChainPlan | None:
         """The chain that governs the next request of a connection of that listener."""

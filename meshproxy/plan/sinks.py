@@ -37,7 +37,7 @@ class Sink:
         secured = record.upstream_secured if self._outbound else record.secured
         key = (
             record.peer,
-            None if secured is None else secured.identity,
+            None if secured is None else secured.identity or secured.digest != "",
             cluster,
             record.code,
             record.flags,
@@ -80,7 +80,7 @@ class Sink:
     def open_tcp(self, record: Record) -> TcpCell:
         """A TCP connection has begun (or failed to); its cell counts the rest."""
         secured = record.upstream_secured if self._outbound else record.secured
-        identity = None if secured is None else secured.identity
+        identity = None if secured is None else secured.identity or secured.digest != ""
         key = (record.peer, identity, record.cluster, record.flags)
         cell = self._tcp.get(key)
         if cell is None:

@@ -162,11 +162,7 @@ class Secrets:
         taken the new one.
         """
         self._given = given
-        now = {
-            cluster.tls.secret
-            for cluster in snapshot.clusters.values()
-            if cluster.tls is not None and cluster.tls.secret != WORKLOAD
-        }
+        now = _named(snapshot) - {WORKLOAD}
         self._wanted = (now, self._wanted[0])
         keep = {WORKLOAD, *now, *self._wanted[1]}
         gone = [ref for ref in self._held if ref not in keep]
@@ -354,6 +350,14 @@ class Secrets:
                 ours,
                 snapshot.trust_domain,
             )
+
+
+def _named(snapshot: Snapshot) -> set[SecretRef]:
+    """What calls to upstreams need, and ports that end TLS of their own."""
+    found = {each.tls.secret for each in snapshot.clusters.values() if each.tls is not None}
+    for listener in snapshot.listeners.values():
+        found.update(chain.tls.secret for chain in listener.chains if chain.tls is not None)
+    return found
 
 
 def _same(one: Secret, other: Secret) -> bool:

@@ -198,6 +198,7 @@ class Worker:
     def _swap(self, plan: Plan) -> None:
         self._builder.commit(plan)
         self._serving.plans.current = plan
+        self._store.configure(plan.mesh_tls, plan.tls_tickets)
         self._serving.upstreams.settings = plan.settings
         self._serving.upstreams.plain = self._plain
         self._registry.max_idle = plan.settings.max_idle_upstream

@@ -133,6 +133,8 @@ class Exchange:
         headers = request_headers(
             head, not self._inbound, self._serving.request_id, self.record.secured
         )
+        if self._chain.tell_caller is not None:
+            headers = self._chain.tell_caller(head, headers, self.record.secured)
         if route.timeout:
             headers.append((b"x-envoy-expected-rq-timeout-ms", b"%d" % (route.timeout * 1000)))
         if route.rewrite_path is not None or destination.authority:

@@ -25,6 +25,7 @@ from meshproxy.serve.tcp import TcpServer
 from meshproxy.serve.visit import Visit
 from meshproxy.tls.errors import TlsFailure
 from meshproxy.tls.layer import TlsLayer
+from meshproxy.tls.store import ServerSide
 from meshproxy.wire.client_hello import ClientHelloReader
 from meshproxy.wire.sniff import PREFACE, Sniffed, sniff
 
@@ -52,6 +53,7 @@ class Gate(asyncio.Protocol):
         self._admitted = False
         self._telling = False  # whether it is mutual TLS is not known yet
         self._securing = False  # the handshake is going on
+        self._side: ServerSide | None = None
         self._secured: Secured | None = None
         self._http_promised = False  # by ALPN
         self._hello: ClientHelloReader | None = None  # where a TLS client says what it wants
@@ -74,7 +76,7 @@ class Gate(asyncio.Protocol):
             transport.abort()
             return
         self._local, self._chain = local, chain
-        self._telling = chain.mtls
+        self._telling = chain.ends_tls
         self._admitted = self._admit()
         if self._admitted:
             self._begin()
@@ -121,7 +123,7 @@ class Gate(asyncio.Protocol):
     def _admit(self) -> bool:
         """Whether the connection may enter; if not it has been closed, counted and logged."""
         serving, chain = self._serving, self._chain
-        if chain.refuse_plaintext and not chain.mtls:
+        if chain.refuse_plaintext and not chain.ends_tls:
             self._refuse("plaintext", chain.refuse_plaintext)
             return False
         if not serving.limits.connection_opened(chain.settings.max_connections):
@@ -185,7 +187,8 @@ class Gate(asyncio.Protocol):
         """End the TLS here: the mesh's own, or any where nothing else may enter."""
         serving, settings = self._serving, self._chain.settings
         self._telling = False
-        if serving.store.server is None:
+        side = self._side = serving.store.server(self._chain.tls)
+        if side is None:
             self._refuse("no_certificate_here", "this sidecar has no certificate to show")
             return
         if serving.handshakes >= settings.max_tls_handshakes:
@@ -198,7 +201,7 @@ class Gate(asyncio.Protocol):
         serving.handshakes += 1
         self._timer = serving.timers.after(settings.tls_handshake_timeout, self._on_slow_handshake)
         data, self._data = self._data, b""
-        layer = TlsLayer(serving.store.accept, self, self)
+        layer = TlsLayer(side.wrap, self, self)
         self._transport.set_protocol(layer)  # type: ignore[arg-type]
         layer.start(self._transport, data)
 
@@ -209,12 +212,7 @@ class Gate(asyncio.Protocol):
         self._hello = None
         serving = self._serving
         try:
-            layer.secured = self._secured = serving.faces.caller(
-                layer.tls,
-                serving.store.own,
-                hello.name,
-                serving.plans.current.trust_domains,
-            )
+            layer.secured = self._secured = self._who(layer, hello.name)
         except TlsFailure as failure:
             self.on_handshake_failed(failure)
             return
@@ -227,6 +225,15 @@ class Gate(asyncio.Protocol):
                 self._hand_to_tcp()
             elif not self._http_promised:
                 self._wait_for_silence()
+
+    def _who(self, layer: TlsLayer, name: str) -> Secured:
+        """Who calls; `TlsFailure` if it is nobody who may."""
+        side, own, faces = self._side, self._chain.tls, self._serving.faces
+        assert side is not None
+        if own is not None:
+            return faces.client(layer.tls, own.mode, side.own, name)
+        domains = self._serving.plans.current.trust_domains
+        return faces.caller(layer.tls, side.own, name, domains)
 
     def on_handshake_failed(self, failure: TlsFailure) -> None:
         """The alert has been written; stay until the client has read it."""

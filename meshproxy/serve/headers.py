@@ -12,6 +12,7 @@ import ipaddress
 from collections.abc import Callable
 
 from meshproxy.record import Secured
+from meshproxy.route.client_cert import FIELD as _CALLER
 from meshproxy.route.rewrite import PathRewrite
 from meshproxy.wire.framing import tokens
 from meshproxy.wire.heads import Headers, RequestHead, ResponseHead, without
@@ -53,7 +54,6 @@ OVERRIDES = frozenset(
         b"x-envoy-upstream-stream-duration-ms",
     }
 )
-_CALLER = b"x-forwarded-client-cert"
 _LOOKED_AT = HOP_BY_HOP | OVERRIDES | {b"x-envoy-attempt-count", _CALLER}
 _NEVER_NAMED = frozenset({b"host", b"content-length"})  # `Connection` may not take these away
 
@@ -71,7 +71,8 @@ def request_headers(
     """The fields that go on to the upstream. ``request_id`` makes one where the caller sent none.
 
     ``secured``: what is known of a caller by mutual TLS. It is told to the app behind what that
-    caller says of its own callers; from anybody else nothing of the kind is believed.
+    caller says of its own callers; from anybody else nothing of the kind is believed. Other modes
+    than this, APPEND_FORWARD, change the result (`route/client_cert.py`).
 
     The new id is put among the head's own fields as well, for the log.
     """
@@ -86,7 +87,7 @@ def request_headers(
         headers.append(_HTTPS if head.scheme == b"https" else _HTTP)
     if outbound:
         headers.append(_FIRST)
-    elif secured is not None:
+    elif secured is not None and secured.xfcc:
         before = fields.get(_CALLER)
         xfcc = secured.xfcc if before is None else b"%b,%b" % (before, secured.xfcc)
         headers.append((_CALLER, xfcc))

@@ -28,6 +28,7 @@ class Visit:
         self.client = client
         self.local = local  # where the client was going
         self.secured = secured  # None: plain text
+        self._own_tls = chain.tls  # that of the port, by which it came; None: the mesh's, or none
         self.welcome = True  # the chain lets in what came as this did
         self.peer = self._find_peer()
 
@@ -39,8 +40,13 @@ class Visit:
             if chain is not None:
                 self.chain = chain
                 self.peer = self._find_peer()
-                self.welcome = chain.mtls if self.secured else not chain.refuse_plaintext
+                self.welcome = self._may_enter(chain)
         return self.chain
+
+    def _may_enter(self, chain: ChainPlan) -> bool:
+        if self.secured is None:
+            return not chain.refuse_plaintext
+        return chain.mtls if self._own_tls is None else chain.tls == self._own_tls
 
     def _find_peer(self) -> Peer:
         known = self.chain.caller(self.client.ip)
@@ -54,7 +60,7 @@ class Visit:
 
     def turn_away(self, transport: asyncio.Transport) -> None:
         """A new plan does not admit what was admitted when the connection came."""
-        reason = self.chain.refuse_plaintext or "mutual TLS is not ended here any more"
+        reason = self.chain.refuse_plaintext or "the TLS that it came by is not ended here any more"
         self.serving.turn_away(
             transport, self.listener, self.client, self.local, "not_admitted", reason
         )

@@ -6,12 +6,14 @@ out to be HTTP, one for the rest.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from ipaddress import ip_network
 
 from meshproxy.model.listener import Application, Direction, FilterChain, Listener
 from meshproxy.model.route import TcpRoute
 from meshproxy.model.snapshot import Snapshot
 from meshproxy.model.telemetry import AccessLog
+from meshproxy.model.tls import DownstreamTls, TlsParameters
 from meshproxy.show.routes import inline_table
 from meshproxy.show.shape import (
     ADS,
@@ -21,7 +23,7 @@ from meshproxy.show.shape import (
     typed,
     without_empty,
 )
-from meshproxy.show.tls import MESH_HTTP, MESH_TCP, mutual_socket
+from meshproxy.show.tls import MESH_HTTP, MESH_TCP, OWN_ALPN, mutual_socket, own_socket
 
 LISTENER = "config.listener.v3.Listener"
 _MANAGER = "http_connection_manager"
@@ -29,7 +31,7 @@ _EXTENSIONS = "extensions.filters."
 HTTP_FILTER = "envoy.filters.network.http_connection_manager"
 TCP_FILTER = "envoy.filters.network.tcp_proxy"
 HTTP_PROTOCOLS = ["http/1.1", "h2c"]
-_SHOWN = ("name", "application", "port", "ips", "route_config", "tcp", "rules", "mtls")
+_SHOWN = ("name", "application", "port", "ips", "route_config", "tcp", "rules", "mtls", "tls")
 
 
 def listener_json(listener: Listener, snapshot: Snapshot) -> Json:
@@ -42,7 +44,7 @@ def listener_json(listener: Listener, snapshot: Snapshot) -> Json:
     chains: list[Json] = []
     default: Json = {}
     for chain in listener.chains:
-        made = _chains(chain, listener, logs)
+        made = _chains(chain, listener, snapshot, logs)
         if listener.captured and "filter_chain_match" not in made[-1]:
             default = made.pop()
         chains += made
@@ -69,7 +71,10 @@ def _listener_filters(listener: Listener) -> list[Json]:
     if listener.captured:
         kind = typed(_EXTENSIONS + "listener.original_dst.v3.OriginalDst", {})
         found.append({"name": "envoy.filters.listener.original_dst", "typed_config": kind})
-    if any(chain.mtls or any(rule.sni for rule in chain.rules) for chain in listener.chains):
+    if any(
+        chain.mtls or chain.tls or any(rule.sni for rule in chain.rules)
+        for chain in listener.chains
+    ):
         kind = typed(_EXTENSIONS + "listener.tls_inspector.v3.TlsInspector", {})
         found.append({"name": "envoy.filters.listener.tls_inspector", "typed_config": kind})
     if any(chain.application is Application.DETECT for chain in listener.chains):
@@ -78,20 +83,32 @@ def _listener_filters(listener: Listener) -> list[Json]:
     return found
 
 
-def _chains(chain: FilterChain, listener: Listener, logs: list[Json]) -> list[Json]:
+def _chains(
+    chain: FilterChain, listener: Listener, snapshot: Snapshot, logs: list[Json]
+) -> list[Json]:
     """One chain of the model as those of Envoy's: its rules', HTTP's, and the rest's.
 
     Where mutual TLS is ended, each stands there once for what comes that way.
     """
     rules = [_rule(chain, rule, logs) for rule in chain.rules]
-    own = _own_chains(chain, listener, logs)
+    own = _own_chains(chain, listener, snapshot, logs)
+    if chain.tls is not None:
+        return rules + [_secured(each, chain.tls) for each in own]
     if not chain.mtls:
         return rules + own
-    mutual = [_mutual(each, chain) for each in own]
+    mutual = [_mutual(each, chain, snapshot.mesh_tls) for each in own]
     return rules + mutual + ([] if chain.refuse_plaintext else own)
 
 
-def _mutual(shown: Json, chain: FilterChain) -> Json:
+def _secured(shown: Json, tls: DownstreamTls) -> Json:
+    """A port's own TLS, whoever comes."""
+    match = {**shown.get("filter_chain_match", {}), "transport_protocol": "tls"}
+    if "application_protocols" in match:
+        match["application_protocols"] = OWN_ALPN
+    return {**shown, "filter_chain_match": match, "transport_socket": own_socket(tls)}
+
+
+def _mutual(shown: Json, chain: FilterChain, parameters: TlsParameters) -> Json:
     """Istio (`listener_inbound.go`): told by ALPN, but for ports that let nothing else in."""
     match = {**shown.get("filter_chain_match", {}), "transport_protocol": "tls"}
     if "application_protocols" in match:
@@ -99,7 +116,7 @@ def _mutual(shown: Json, chain: FilterChain) -> Json:
     elif not chain.refuse_plaintext:
         detected = chain.application is Application.DETECT
         match["application_protocols"] = MESH_TCP if detected else MESH_TCP + MESH_HTTP
-    return {**shown, "filter_chain_match": match, "transport_socket": mutual_socket()}
+    return {**shown, "filter_chain_match": match, "transport_socket": mutual_socket(parameters)}
 
 
 def _rule(chain: FilterChain, rule: TcpRoute, logs: list[Json]) -> Json:
@@ -117,8 +134,10 @@ def _range(subnet: str) -> Json:
     return {"address_prefix": str(network.network_address), "prefix_len": network.prefixlen}
 
 
-def _own_chains(chain: FilterChain, listener: Listener, logs: list[Json]) -> list[Json]:
-    http = _http_filter(chain, listener, logs)
+def _own_chains(
+    chain: FilterChain, listener: Listener, snapshot: Snapshot, logs: list[Json]
+) -> list[Json]:
+    http = _http_filter(chain, listener, snapshot, logs)
     tcp = None if chain.tcp is None else _tcp_filter(chain.tcp, logs)
     shown: tuple[str, ...] = _SHOWN
     if chain.application is Application.HTTP and chain.route_config:
@@ -156,8 +175,14 @@ def _match(chain: FilterChain) -> Json:
     return without_empty({"destination_port": chain.port or None, "prefix_ranges": ranges})
 
 
-def _http_filter(chain: FilterChain, listener: Listener, logs: list[Json]) -> Json | None:
+def _http_filter(
+    chain: FilterChain, listener: Listener, snapshot: Snapshot, logs: list[Json]
+) -> Json | None:
     config: Json = {"stat_prefix": f"{listener.direction.value}_{chain.name}"}
+    if listener.direction is Direction.INBOUND:
+        told = snapshot.client_cert
+        config["forward_client_cert_details"] = told.mode.value
+        config["set_current_client_cert_details"] = without_empty(asdict(told.details))
     if chain.route_config:
         config["rds"] = {"config_source": ADS, "route_config_name": chain.route_config}
     elif chain.tcp is not None:

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from meshproxy.model.cluster import Cluster, UpstreamHttp
 from meshproxy.model.secret import SecretRef
-from meshproxy.model.tls import TlsMode, UpstreamTls
+from meshproxy.model.tls import (
+    DownstreamTls,
+    ServerMode,
+    TlsMode,
+    TlsParameters,
+    TlsVersion,
+    UpstreamTls,
+)
 from meshproxy.show.shape import ADS, Json, typed, without_empty
 
 TLS_SOCKET = "envoy.transport_sockets.tls"
@@ -18,6 +25,7 @@ _MATCH = "envoy.transport_socket_match"
 MUTUAL: Json = {_MATCH: {"tlsMode": "istio"}}  # an endpoint's metadata
 MESH_HTTP = ["istio-http/1.0", "istio-http/1.1", "istio-h2"]
 MESH_TCP = ["istio"]
+OWN_ALPN = ["h2", "http/1.1"]
 
 
 def cluster_sockets(cluster: Cluster) -> Json:
@@ -42,19 +50,57 @@ def cluster_sockets(cluster: Cluster) -> Json:
     }
 
 
-def mutual_socket() -> Json:
+def mutual_socket(parameters: TlsParameters) -> Json:
     """What ends the mutual TLS of callers."""
-    body = {
-        "common_tls_context": {
-            "tls_certificate_sds_secret_configs": [_secret(_OWN)],
-            "combined_validation_context": {
-                "default_validation_context": {},
-                "validation_context_sds_secret_config": _secret(_ROOTS),
-            },
+    common = {
+        "tls_params": _parameters(parameters),
+        "tls_certificate_sds_secret_configs": [_secret(_OWN)],
+        "combined_validation_context": {
+            "default_validation_context": {},
+            "validation_context_sds_secret_config": _secret(_ROOTS),
         },
-        "require_client_certificate": True,
+    }
+    if not common["tls_params"]:
+        del common["tls_params"]
+    body = {"common_tls_context": common, "require_client_certificate": True}
+    return _socket("DownstreamTlsContext", body)
+
+
+def own_socket(tls: DownstreamTls) -> Json:
+    """What ends TLS of a port's own."""
+    certificate, roots = _files(tls.secret)
+    common: Json = {
+        "tls_params": _parameters(tls.parameters),
+        "alpn_protocols": OWN_ALPN,
+        "tls_certificate_sds_secret_configs": [_secret(certificate)],
+    }
+    if tls.mode is not ServerMode.SIMPLE:
+        crl = {"crl": {"filename": tls.secret.crl}} if tls.secret.crl else {}
+        common["combined_validation_context"] = {
+            "default_validation_context": crl,
+            "validation_context_sds_secret_config": _secret(roots),
+        }
+    body = {
+        "common_tls_context": {name: value for name, value in common.items() if value},
+        "require_client_certificate": tls.mode is ServerMode.MUTUAL,
     }
     return _socket("DownstreamTlsContext", body)
+
+
+_SHOWN_VERSIONS = {None: None, TlsVersion.V1_2: "TLSv1_2", TlsVersion.V1_3: "TLSv1_3"}
+_SHOWN_CURVES = {"prime256v1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
+
+
+def _parameters(parameters: TlsParameters) -> Json:
+    curve = _SHOWN_CURVES.get(parameters.curve)
+    return without_empty(
+        {
+            "tls_minimum_protocol_version": _SHOWN_VERSIONS[parameters.least],
+            "tls_maximum_protocol_version": _SHOWN_VERSIONS[parameters.most],
+            "cipher_suites": list(parameters.ciphers),
+            "ecdh_curves": [] if curve is None else [curve],
+        }
+    )
 
 
 def _socket(kind: str, body: Json) -> Json:
@@ -73,6 +119,7 @@ def _upstream(tls: UpstreamTls, http: UpstreamHttp) -> Json:
     )
     alpn = ["istio"] if tls.mode is TlsMode.ISTIO_MUTUAL else []
     common: Json = {
+        "tls_params": _parameters(tls.parameters),
         "alpn_protocols": [*alpn, "h2"] if http is UpstreamHttp.HTTP2 else alpn,
         "tls_certificate_sds_secret_configs": [_secret(certificate)] if certificate else [],
     }

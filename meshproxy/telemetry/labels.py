@@ -54,5 +54,6 @@ def labels(
         destination.cluster_id,
         protocol,
     )
-    policy = "unknown" if outbound else "mutual_tls" if caller else "none"
+    mutual = secured is not None and secured.digest
+    policy = "unknown" if outbound else "mutual_tls" if mutual else "none"
     return (*ends, *(result or ()), flags or "-", policy)

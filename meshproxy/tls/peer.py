@@ -8,18 +8,21 @@ byte is passed on.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from meshproxy.identity.errors import IdentityError
+from meshproxy.identity.pem import CERTIFICATE, pem_text
 from meshproxy.identity.svid import check_svid
 from meshproxy.identity.x509 import Certificate, read_certificate
-from meshproxy.model.tls import TlsMode, UpstreamTls
+from meshproxy.model.client_cert import USUAL, CertDetails
+from meshproxy.model.tls import ServerMode, TlsMode, UpstreamTls
 from meshproxy.record import Secured
 from meshproxy.tls.errors import TlsFailure
 from meshproxy.wire.forwarded_cert import element
 
 _MOST_REMEMBERED = 512
+_DER = 2  # of OpenSSL's encodings, which have no name in Python 3.11
 
 
 class _Face(NamedTuple):
@@ -27,6 +30,27 @@ class _Face(NamedTuple):
 
     certificate: Certificate
     digest: str
+
+
+class _Shown:
+    """A caller's certificate as long as its connection lasts, for details that are seldom told."""
+
+    __slots__ = ("_details", "_face", "_made", "_own", "_tls")
+
+    def __init__(self, tls: ssl.SSLObject, face: _Face, own: str) -> None:
+        self._tls = tls
+        self._face = face
+        self._own = own
+        self._details: CertDetails | None = None
+        self._made = b""
+
+    def element(self, details: CertDetails) -> bytes:
+        """For the field ``X-Forwarded-Client-Cert``."""
+        if details != self._details:
+            chain = [_pem(each) for each in _chain(self._tls)]
+            self._made = _element(self._own, self._face, details, chain)
+            self._details = details
+        return self._made
 
 
 class Faces:
@@ -48,16 +72,30 @@ class Faces:
         if identity.partition("://")[2].partition("/")[0] not in domains:
             raise TlsFailure("wrong_trust_domain", f"{identity} is of another trust domain")
         self._check_times(face.certificate)
-        shown = face.certificate
-        xfcc = element(own, face.digest, shown.subject, identity, shown.dns_names)
-        return _secured(tls, identity, own, server_name, face, xfcc)
+        return _told(tls, identity, own, server_name, face)
+
+    def client(self, tls: ssl.SSLObject, mode: ServerMode, own: str, server_name: str) -> Secured:
+        """Who calls a port with TLS of its own, from wherever. Raises `TlsFailure`.
+
+        OpenSSL has verified the certificate, where there must be one or was one. It is an identity
+        if it would be one in the mesh; whose it may be, the port's roots say.
+        """
+        if mode is ServerMode.SIMPLE or tls.getpeercert(binary_form=True) is None:
+            return _nobody(tls, own, server_name)
+        face = self._face(tls)
+        self._check_times(face.certificate)
+        try:
+            identity = str(check_svid(face.certificate, server=False))
+        except IdentityError:
+            identity = ""
+        return _told(tls, identity, own, server_name, face)
 
     def server(
         self, tls: ssl.SSLObject, wanted: UpstreamTls, own: str, server_name: str
     ) -> Secured:
         """Who answers us, one of those that may. Raises `TlsFailure`."""
         if not wanted.verify:
-            return Secured("", own, tls.version() or "", (tls.cipher() or ("",))[0], server_name)
+            return _nobody(tls, own, server_name)
         face = self._face(tls)
         identity = ""
         if wanted.mode is TlsMode.ISTIO_MUTUAL:
@@ -130,8 +168,19 @@ def _has_name(certificate: Certificate, wanted: Collection[str]) -> bool:
     return False
 
 
+def _nobody(tls: ssl.SSLObject, own: str, server_name: str) -> Secured:
+    """Of somebody who showed no certificate, or one that was not verified."""
+    return Secured("", own, tls.version() or "", (tls.cipher() or ("",))[0], server_name)
+
+
 def _secured(
-    tls: ssl.SSLObject, identity: str, own: str, server_name: str, face: _Face, xfcc: bytes = b""
+    tls: ssl.SSLObject,
+    identity: str,
+    own: str,
+    server_name: str,
+    face: _Face,
+    xfcc: bytes = b"",
+    tell: Callable[[CertDetails], bytes] | None = None,
 ) -> Secured:
     return Secured(
         identity,
@@ -143,4 +192,30 @@ def _secured(
         face.digest,
         face.certificate.dns_names,
         xfcc,
+        tell,
     )
+
+
+def _told(tls: ssl.SSLObject, identity: str, own: str, server_name: str, face: _Face) -> Secured:
+    """Of a caller, with what the app is told of it."""
+    xfcc = _element(own, face, USUAL)
+    return _secured(tls, identity, own, server_name, face, xfcc, _Shown(tls, face, own).element)
+
+
+def _element(own: str, face: _Face, details: CertDetails, chain: Sequence[str] = ()) -> bytes:
+    shown = face.certificate
+    return element(own, face.digest, shown.subject, shown.uris, shown.dns_names, details, chain)
+
+
+def _chain(tls: ssl.SSLObject) -> list[bytes]:
+    """What the other end has shown, its own first, as DER. A resumed session knows only that."""
+    if hasattr(tls, "get_unverified_chain"):  # Python 3.13
+        return list(tls.get_unverified_chain())
+    shown = tls._sslobj.get_unverified_chain() or ()  # type: ignore[attr-defined]
+    found = [each.public_bytes(_DER) for each in shown]
+    own = tls.getpeercert(binary_form=True)
+    return found or ([own] if own is not None else [])
+
+
+def _pem(der: bytes) -> str:
+    return pem_text(der, CERTIFICATE).decode()

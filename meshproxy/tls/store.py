@@ -9,17 +9,20 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from math import inf
 from typing import NamedTuple
 
 from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.model.secret import WORKLOAD, Secret, SecretRef
-from meshproxy.model.tls import TlsMode, UpstreamTls
+from meshproxy.model.tls import DownstreamTls, ServerMode, TlsMode, TlsParameters, UpstreamTls
 from meshproxy.tls.material import client_context, server_context
 from meshproxy.tls.peer import Faces
 
 _log = logging.getLogger(__name__)
 
 SERVER_ALPN = ("h2", "http/1.1", "http/1.0")
+MESH = DownstreamTls(ServerMode.MUTUAL, WORKLOAD)
 _NOTHING = Secret()
 _MOST_SESSIONS = 1024  # of one context
 
@@ -56,6 +59,23 @@ class ClientSide:
         self._sessions.pop(server, None)
 
 
+class ServerSide:
+    """How callers of one kind are answered: a context, and who we are in it.
+
+    ``until``: when something in the secret ends, in seconds since the epoch. Whoever comes later is
+    looked at anew, and no session of before is resumed.
+    """
+
+    def __init__(self, context: ssl.SSLContext, own: str, until: float) -> None:
+        self._context = context
+        self.own = own
+        self.until = until
+
+    def wrap(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> ssl.SSLObject:
+        """The server's end of a new connection."""
+        return self._context.wrap_bio(incoming, outgoing, server_side=True)
+
+
 class _Key(NamedTuple):
     """What makes a context another one; names to compare and to ask for are no part of it."""
 
@@ -64,20 +84,21 @@ class _Key(NamedTuple):
     alpn: tuple[str, ...]
     verify: bool
     by_name: bool
+    parameters: TlsParameters
 
 
 class TlsStore:
-    """``server`` is what callers in the mesh are answered with; None: we have no certificate.
-
-    ``wall`` gives seconds since the epoch.
-    """
+    """``own`` is our SPIFFE ID in the mesh. ``wall`` gives seconds since the epoch."""
 
     def __init__(self, wall: Callable[[], float]) -> None:
         self.faces = Faces(wall)
+        self._wall = wall
         self._secrets: dict[SecretRef, Secret] = {}
         self._clients: dict[_Key, ClientSide] = {}
-        self.server: ssl.SSLContext | None = None
-        self.own = ""  # our SPIFFE ID
+        self._servers: dict[DownstreamTls, ServerSide] = {}
+        self._mesh = MESH
+        self._tickets = False
+        self.own = ""
 
     def update(self, secrets: Mapping[SecretRef, Secret | None]) -> None:
         """Use other secrets from the next connection on; None: that one is gone."""
@@ -87,31 +108,54 @@ class TlsStore:
             else:
                 self._secrets[ref] = secret
         self._clients = {key: side for key, side in self._clients.items() if key.ref not in secrets}
+        for tls in [tls for tls in self._servers if tls.secret in secrets]:
+            self._renew(tls)
         if WORKLOAD in secrets:
-            self._renew(secrets[WORKLOAD])
+            mesh = self.server(None)
+            self.own = mesh.own if mesh is not None else ""
 
-    def _renew(self, secret: Secret | None) -> None:
+    def configure(self, mesh: TlsParameters, tickets: bool) -> None:
+        """What a new plan says of callers: the parameters of the mesh's own TLS, and whether their
+        sessions are resumed."""
+        wanted = replace(MESH, parameters=mesh)
+        if (wanted, tickets) != (self._mesh, self._tickets):
+            self._mesh, self._tickets = wanted, tickets
+            self._servers.clear()
+        else:  # those of ports that are gone go as well
+            self._servers = {tls: side for tls, side in self._servers.items() if tls == wanted}
+
+    def server(self, own: DownstreamTls | None) -> ServerSide | None:
+        """How a new caller is answered: with the mesh's TLS, or with a port's ``own``. None: there
+        is no certificate that can be used."""
+        tls = self._mesh if own is None else own
+        side = self._servers.get(tls)
+        if side is None or side.until <= self._wall():
+            self._renew(tls)
+            side = self._servers.get(tls)
+        return side
+
+    def _renew(self, tls: DownstreamTls) -> None:
+        secret = self._secrets.get(tls.secret)
         if secret is None:
-            self.server, self.own = None, ""
+            self._servers.pop(tls, None)
             return
         try:
-            self.server = server_context(secret, SERVER_ALPN)
+            context = server_context(secret, SERVER_ALPN, tls, self._tickets)
         except ssl.SSLError as error:
             # The supervisor has looked at it: OpenSSL alone may still see it otherwise.
-            _log.error("the workload's certificate can't be used: %s", error.reason)
+            _log.error("%s can't be used: %s", _name(tls.secret), error.reason)
             return
-        self.own = secret.identity
-
-    def accept(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> ssl.SSLObject:
-        """The server's end of a new connection."""
-        assert self.server is not None
-        return self.server.wrap_bio(incoming, outgoing, server_side=True)
+        now = self._wall()
+        until = min((end for end in secret.ends if end > now), default=inf)
+        self._servers[tls] = ServerSide(context, secret.identity, until)
 
     def client(self, tls: UpstreamTls, alpn: tuple[str, ...]) -> ClientSide:
         """The side for an upstream; `ProxyError` where its secret is missing or can't be used."""
         mesh = tls.mode is TlsMode.ISTIO_MUTUAL
         by_name = not mesh and not tls.names
-        key = _Key(tls.mode, WORKLOAD if mesh else tls.secret, alpn, tls.verify, by_name)
+        key = _Key(
+            tls.mode, WORKLOAD if mesh else tls.secret, alpn, tls.verify, by_name, tls.parameters
+        )
         side = self._clients.get(key)
         if side is None:
             side = self._clients[key] = self._make(key)
@@ -127,7 +171,7 @@ class TlsStore:
         if key.mode is not TlsMode.SIMPLE and not secret.certificate:
             raise _unusable(f"TLS mode {key.mode.value} needs a certificate of our own")
         try:
-            context = client_context(secret, key.alpn, key.verify, key.by_name)
+            context = client_context(secret, key.alpn, key.verify, key.by_name, key.parameters)
         except ssl.SSLError as error:
             raise _unusable(f"{_name(key.ref)} can't be used: {error.reason}") from None
         return ClientSide(context, secret)

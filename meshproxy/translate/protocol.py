@@ -39,6 +39,11 @@ class Protocol(Enum):
             return UpstreamHttp.AS_DOWNSTREAM
         return UpstreamHttp.HTTP1
 
+    @property
+    def inside_tls(self) -> Protocol:
+        """What is spoken once its TLS has been ended (Istio's `AfterTLSTermination`)."""
+        return {Protocol.HTTPS: Protocol.HTTP, Protocol.TLS: Protocol.TCP}.get(self, self)
+
 
 _HTTP2 = frozenset({Protocol.HTTP2, Protocol.GRPC, Protocol.GRPC_WEB})
 _HTTP = _HTTP2 | {Protocol.HTTP, Protocol.HTTP_PROXY}

@@ -7,16 +7,40 @@ quote stand in quotes; the subject always does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+from meshproxy.model.client_cert import USUAL, CertDetails
 
 _SPECIAL = frozenset(',;="')
+# What else stands in PEM needs no escape.
+_ESCAPES = str.maketrans({"\n": "%0A", " ": "%20", "+": "%2B", "/": "%2F", "=": "%3D"})
 
 
-def element(own: str, digest: str, subject: str, uri: str, dns: Iterable[str]) -> bytes:
-    """What Istio's sidecars say of a caller: ``By``, ``Hash``, ``Subject``, ``URI`` and ``DNS``."""
+def element(
+    own: str,
+    digest: str,
+    subject: str,
+    uris: Sequence[str],
+    dns: Iterable[str],
+    details: CertDetails = USUAL,
+    chain: Sequence[str] = (),
+) -> bytes:
+    """What is said of a caller: ``By`` and ``Hash``, and of the rest what ``details`` ask for.
+
+    ``chain`` are PEM texts, the caller's own first; needed for ``cert`` and ``chain`` alone.
+    """
     pairs = [f"By={_value(own)}"] if own else []
-    pairs += [f"Hash={digest}", f"Subject={_quoted(subject)}", f"URI={_value(uri)}"]
-    pairs += [f"DNS={_value(name)}" for name in dns]
+    pairs.append(f"Hash={digest}")
+    if details.cert:
+        pairs.append(f'Cert="{"".join(chain[:1]).translate(_ESCAPES)}"')
+    if details.chain:
+        pairs.append(f'Chain="{"".join(chain).translate(_ESCAPES)}"')
+    if details.subject:
+        pairs.append(f"Subject={_quoted(subject)}")
+    if details.uri:
+        pairs += [f"URI={_value(uri)}" for uri in uris or ("",)]
+    if details.dns:
+        pairs += [f"DNS={_value(name)}" for name in dns]
     return ";".join(pairs).encode("utf-8", "replace")
 
 

@@ -96,10 +96,61 @@ def test_clusters_and_chains(peer: str, tmp_path: Path) -> None:
     assert sum("transport_socket" in each for each in shown) == 2 * (len(TLS) - 1)
     assert sum("transport_socket_matches" in each for each in shown) == 2
     assert any("transport_socket" in chain for chain in inbound["filter_chains"])
-    for each in (*shown, inbound):
+    check(tmp_path, shown, [inbound])
+
+
+OWN = """
+kind: MeshConfig
+meshMTLS: {minProtocolVersion: TLSV1_3}
+tlsDefaults:
+  minProtocolVersion: TLSV1_2
+  cipherSuites: [ECDHE-RSA-AES128-GCM-SHA256]
+  ecdhCurves: [P-256]
+defaultConfig:
+  proxyHeaders:
+    forwardedClientCert: SANITIZE_SET
+    setCurrentClientCertDetails: {cert: true, uri: false}
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: p}
+spec:
+  selector: {matchLabels: {app: me}}
+  portLevelMtls: {1: {mode: DISABLE}, 2: {mode: DISABLE}, 3: {mode: DISABLE}}
+---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: s}
+spec:
+  ingress:
+  - port: {number: 1, protocol: HTTPS}
+    tls: {mode: SIMPLE, serverCertificate: /c.pem, privateKey: /k.pem, maxProtocolVersion: TLSV1_2}
+  - port: {number: 2, protocol: TLS}
+    tls: {mode: MUTUAL, serverCertificate: /c.pem, privateKey: /k.pem, caCertificates: /r.pem}
+  - port: {number: 3}
+    tls:
+      {mode: OPTIONAL_MUTUAL, serverCertificate: /c.pem, privateKey: /k.pem, caCertificates: /r.pem}
+  - port: {number: 4, protocol: HTTP}
+"""
+
+
+def test_ports_with_tls_of_their_own(tmp_path: Path) -> None:
+    made = snapshot_of(OWN, service(0, "mode: SIMPLE"), identity=True)
+    shown = [cluster_json(cluster) for cluster in made.clusters.values()]
+    inbound = listener_json(made.listeners["virtualInbound"], made)
+    text = json.dumps(inbound)
+    for word in ("file-cert:/c.pem~/k.pem", "file-root:/r.pem", "SANITIZE_SET", "TLSv1_3"):
+        assert word in text
+    assert "ECDHE-RSA-AES128-GCM-SHA256" in json.dumps(shown)
+    check(tmp_path, shown, [inbound])
+
+
+def check(tmp_path: Path, clusters: list[Any], listeners: list[Any]) -> None:
+    """That Envoy takes these for its own."""
+    for each in (*clusters, *listeners):
         del each["@type"]
     file = tmp_path / "bootstrap.json"
-    file.write_text(json.dumps(bootstrap(shown, [inbound])), encoding="utf-8")
+    file.write_text(json.dumps(bootstrap(clusters, listeners)), encoding="utf-8")
     program = envoy.program()
     assert program is not None
     done = subprocess.run(

@@ -46,12 +46,17 @@ _LOG = {
 
 @dataclass(frozen=True)
 class Inbound:
-    """``protocol`` is http (both versions of it) or tcp, towards callers and the app alike."""
+    """``protocol`` is http (both versions of it) or tcp, towards callers and the app alike.
+
+    ``client_cert`` and ``details``: what the app is told of callers' certificates.
+    """
 
     app: int
     protocol: str = "http"
     strict: bool = True
     trust_domains: tuple[str, ...] = (TRUST_DOMAIN,)
+    client_cert: str = "APPEND_FORWARD"
+    details: tuple[str, ...] = ("subject", "dns", "uri")
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,12 @@ class EnvoySidecar(EnvoyProcess):
 
 def _inbound(port: int, wanted: Inbound, certs: Path, log: Path) -> Json:
     tls = from_callers(certs, wanted.protocol, wanted.trust_domains)
-    filters = [_manager(port, log) if wanted.protocol == "http" else _tcp(port, log)]
+    filters = [_tcp(port, log)]
+    if wanted.protocol == "http":
+        filters = [_manager(port, log)]
+        told = filters[0]["typed_config"]
+        told["forward_client_cert_details"] = wanted.client_cert
+        told["set_current_client_cert_details"] = dict.fromkeys(wanted.details, True)
     alpn = [*TCP_ALPN, *HTTP_ALPN]
     secured: Json = {
         "name": "mutual",
@@ -186,9 +196,6 @@ def _manager(port: int, log: Path, direction: str = "inbound") -> Json:
             }
         ],
     }
-    if direction == "inbound":
-        config["forward_client_cert_details"] = "APPEND_FORWARD"
-        config["set_current_client_cert_details"] = {"subject": True, "dns": True, "uri": True}
     return {"name": "envoy.filters.network.http_connection_manager", "typed_config": config}
 
 

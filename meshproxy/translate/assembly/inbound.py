@@ -17,6 +17,8 @@ from meshproxy.model.cluster import Service as ServiceName
 from meshproxy.model.listener import Application, Direction, FilterChain, Listener
 from meshproxy.model.origin import Origin
 from meshproxy.model.route import TcpRoute, WeightedCluster
+from meshproxy.model.secret import SecretRef
+from meshproxy.model.tls import DownstreamTls, ServerMode, TlsParameters
 from meshproxy.model.workload import Workload
 from meshproxy.translate.assembly.clusters import SOURCE_V4, SOURCE_V6, Defaults
 from meshproxy.translate.assembly.names import (
@@ -25,6 +27,7 @@ from meshproxy.translate.assembly.names import (
     inbound_cluster,
 )
 from meshproxy.translate.assembly.services import MeshService
+from meshproxy.translate.kinds.server_tls import ServerTls
 from meshproxy.translate.kinds.sidecar import Ingress
 from meshproxy.translate.protocol import Protocol
 
@@ -49,8 +52,12 @@ class Guard:
     door: Door = OPEN
     ports: Mapping[int, Door] = field(default_factory=dict)
 
+    def of(self, port: int) -> Door:
+        return self.ports.get(port, self.door)
+
     def on(self, chain: FilterChain) -> FilterChain:
-        door = self.ports.get(chain.port, self.door)
+        """A port's own TLS is ended where the mesh's is not (Istio `buildInboundListeners`)."""
+        door = self.of(chain.port)
         if not self.deny and door == OPEN:
             return chain
         strict = door.refuse_plaintext or chain.refuse_plaintext
@@ -67,7 +74,7 @@ class InboundPort:
     origin: Origin
     endpoint: tuple[str, int] | None = None
     refusal: str = ""
-    refuse_plaintext: str = ""
+    tls: DownstreamTls | None = None
 
 
 def service_ports(services: Iterable[MeshService], addresses: Iterable[str]) -> list[InboundPort]:
@@ -85,23 +92,42 @@ def service_ports(services: Iterable[MeshService], addresses: Iterable[str]) -> 
     return list(found.values())
 
 
-def ingress_port(ingress: Ingress, known: list[InboundPort], origin: Origin) -> InboundPort:
-    """An ingress listener; metrics still name the service that has the port, or the only one."""
+def ingress_port(
+    ingress: Ingress,
+    known: list[InboundPort],
+    origin: Origin,
+    door: Door,
+    defaults: TlsParameters,
+) -> InboundPort:
+    """An ingress listener; metrics still name the service that has the port, or the only one.
+
+    Its own TLS counts for nothing on a port where the mesh's is ended, by whatever ``door`` says.
+    """
     number = ingress.port.number
     services = {port.service for port in known if port.number == number} or {
         port.service for port in known
     }
     service = services.pop() if len(services) == 1 else NO_SERVICE
-    refusal = plaintext = ""
+    tls = ingress.tls if door == OPEN else None
+    refusal = ""
     if ingress.unix:
         refusal = f"defaultEndpoint {ingress.unix}: unix sockets are not implemented in this build"
-    elif ingress.tls:
-        refusal = f"ingress tls {ingress.tls} is not implemented in this build"
-        plaintext = f"the Sidecar's ingress ends TLS ({ingress.tls}) on port {number}"
+    elif tls is not None and tls.refusal:
+        refusal = tls.refusal
     elif not ingress.captured and ingress.endpoint is None:
         refusal = f"the ingress port {number} is not captured and has no defaultEndpoint"
     protocol = ingress.port.protocol
-    return InboundPort(number, protocol, service, origin, ingress.endpoint, refusal, plaintext)
+    if ingress.tls is not None:
+        protocol = protocol.inside_tls
+    own = None if tls is None else _own_tls(tls, defaults)
+    return InboundPort(number, protocol, service, origin, ingress.endpoint, refusal, own)
+
+
+def _own_tls(tls: ServerTls, defaults: TlsParameters) -> DownstreamTls:
+    # What can't be done (`refusal`) lets nobody in, and least of all what is not secured.
+    mode = ServerMode.MUTUAL if tls.refusal else ServerMode(tls.mode)
+    secret = SecretRef(tls.certificate, tls.key, tls.roots, tls.crl)
+    return DownstreamTls(mode, secret, tls.parameters.over(defaults))
 
 
 def port_cluster(
@@ -142,13 +168,15 @@ def port_cluster(
 def port_chain(port: InboundPort, guard: Guard, captured: bool) -> FilterChain:
     """All HTTP, and all connections, to the app's port."""
     cluster = WeightedCluster(inbound_cluster(port.number))
+    alone = f"the Sidecar's ingress ends TLS on port {port.number}" if port.tls else ""
     chain = FilterChain(
         f"0.0.0.0_{port.number}",
         port.protocol.application,
         port.number if captured else 0,
         tcp=TcpRoute((cluster,), port.origin),
-        refuse_plaintext=port.refuse_plaintext,
+        refuse_plaintext=alone,
         origin=port.origin,
+        tls=port.tls,
     )
     if captured:
         return guard.on(chain)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from meshproxy.model.cluster import Cluster
 from meshproxy.model.listener import FilterChain, Listener
+from meshproxy.model.tls import TlsParameters
 from meshproxy.translate.assembly import inbound, outbound, plain_ports
 from meshproxy.translate.assembly.catalog import Entry
 from meshproxy.translate.assembly.clusters import Defaults
@@ -35,6 +36,7 @@ class Context:
     rest: str
     defaults: Defaults
     guard: Guard
+    tls_defaults: TlsParameters
     remarks: Remarks
     memo: Memo
 
@@ -106,7 +108,12 @@ def _ingress(
         return
     origin = context.sidecar.origin
     for at, each in enumerate(ingress):
-        port = inbound.ingress_port(each, known, origin)
+        door = context.guard.of(each.port.number)
+        port = inbound.ingress_port(each, known, origin, door, context.tls_defaults)
+        if each.tls is not None and port.tls is None:
+            text = "has no effect: the mesh's mutual TLS is ended on this port"
+            mend = f"a PeerAuthentication with portLevelMtls {each.port.number}: DISABLE"
+            context.remarks.warn(context.sidecar, ("spec", "ingress", at, "tls"), text, mend)
         listener = None
         if not each.captured:
             if each.endpoint is None and not each.unix:

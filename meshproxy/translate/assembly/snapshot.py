@@ -19,6 +19,7 @@ from meshproxy.translate.assembly.mesh import build_settings, choose_mesh, defau
 from meshproxy.translate.assembly.names import PASSTHROUGH, outbound_cluster
 from meshproxy.translate.assembly.outbound import Routing
 from meshproxy.translate.assembly.own import Own, OwnFinder
+from meshproxy.translate.assembly.own_config import with_own_config
 from meshproxy.translate.assembly.peer_modes import PeerModes
 from meshproxy.translate.assembly.references import UNKNOWN_REFERENCE, check_references
 from meshproxy.translate.assembly.remarks import Remarks
@@ -79,7 +80,8 @@ class SnapshotBuilder:
         self._registry = self._build_registry(pods, entries)
 
     def build(self) -> Snapshot:
-        own, config = self._own, self._mesh
+        own = self._own
+        config = with_own_config(self._mesh, self._catalog, own, self.remarks)
         root = config.root_namespace
         settings = build_settings(self._catalog, own.self_, config)
         defaults = defaults_of(config, settings)
@@ -96,6 +98,7 @@ class SnapshotBuilder:
             rest,
             defaults,
             build_guard(self._catalog, own.self_, root, self._modes, self._options.identity),
+            config.tls_defaults,
             self.remarks,
             self._memo,
         )
@@ -125,6 +128,8 @@ class SnapshotBuilder:
             config.trust_domain_aliases,
             authorization=reaching_policies(self._catalog, own.self_, root, self.remarks),
             path_normalization=config.path_normalization,
+            mesh_tls=config.mesh_tls,
+            client_cert=config.client_cert,
         )
 
     def _build_registry(self, pods: list[Pod], entries: list[WorkloadEntry]) -> Registry:
@@ -215,6 +220,7 @@ class SnapshotBuilder:
             config.auto_mtls,
             (own, *config.trust_domain_aliases),
             self._own.self_.namespace,
+            config.tls_defaults,
         )
 
     def _access_logs(self) -> tuple[AccessLog, ...]:

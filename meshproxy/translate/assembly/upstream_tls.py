@@ -9,11 +9,12 @@ endpoints, of all of them, and from the `subjectAltNames` of its ServiceEntry; a
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 from meshproxy.model.cluster import Endpoint
 from meshproxy.model.secret import SecretRef
-from meshproxy.model.tls import TlsMode, UpstreamTls
+from meshproxy.model.tls import ANY, TlsMode, TlsParameters, UpstreamTls
 from meshproxy.translate.assembly.services import MeshService
 from meshproxy.translate.kinds.client_tls import ClientTls
 from meshproxy.translate.kinds.meta import Meta
@@ -23,13 +24,14 @@ class Credentials(NamedTuple):
     """What this workload has to speak TLS with, in plain values, so that it can be compared.
 
     ``auto``: the mesh has auto mTLS. ``trust_domains``: the mesh's own, then its aliases.
-    ``namespace`` is where Secrets are looked for.
+    ``namespace`` is where Secrets are looked for. ``tls_defaults`` hold outside of the mesh.
     """
 
     identity: bool = False
     auto: bool = True
     trust_domains: tuple[str, ...] = ()
     namespace: str = ""
+    tls_defaults: TlsParameters = ANY
 
 
 class Found(NamedTuple):
@@ -105,6 +107,8 @@ def rule_tls(
         names=wanted.names or (service.subject_alt_names if wanted.verify else ()),
         secret=_secret(wanted, credentials),
         verify=wanted.verify,
+        # Istio (`applyTLSDefaults`) has the least version for callers alone.
+        parameters=replace(credentials.tls_defaults, least=None),
     )
     return Found(tls)
 

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from meshproxy.model.client_cert import DEFAULT, ClientCert
 from meshproxy.model.paths import PathNormalization
+from meshproxy.model.tls import ANY, TlsParameters
 from meshproxy.translate.fields import Fields
 from meshproxy.translate.kinds.access_log import (
     TEXT,
@@ -23,6 +25,7 @@ from meshproxy.translate.kinds.common import LEAST_DURATION
 from meshproxy.translate.kinds.http_extras import check_retries
 from meshproxy.translate.kinds.meta import Meta
 from meshproxy.translate.kinds.proxy_config import read_proxy_config
+from meshproxy.translate.kinds.tls_parameters import read_least, read_parameters
 from meshproxy.translate.names import is_label
 from meshproxy.translate.problems import UNSUPPORTED, Report
 from meshproxy.translate.yaml_text import BrokenText, load
@@ -98,6 +101,9 @@ class MeshConfig:
     auto_mtls: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict)
     path_normalization: PathNormalization = PathNormalization.BASE
+    client_cert: ClientCert = DEFAULT
+    mesh_tls: TlsParameters = ANY
+    tls_defaults: TlsParameters = ANY
 
 
 def read_mesh_document(top: Fields, meta: Meta) -> MeshConfig:
@@ -135,6 +141,7 @@ def _read(fields: Fields, meta: Meta) -> MeshConfig:
     root = fields.text("rootNamespace") or DEFAULT_ROOT
     if not is_label(root):
         fields.error("rootNamespace", f"{root!r} is not a namespace")
+    proxy = read_proxy_config(fields.mapping("defaultConfig"))
     config = MeshConfig(
         meta,
         _allow_any(fields),
@@ -150,11 +157,13 @@ def _read(fields: Fields, meta: Meta) -> MeshConfig:
         _trust_domain(fields),
         _aliases(fields),
         fields.flag("enableAutoMtls", True),
-        {**read_proxy_config(fields.mapping("defaultConfig")), **_refresh_rate(fields)},
+        {**proxy.settings, **_refresh_rate(fields)},
         path_normalization=_path_normalization(fields),
+        client_cert=proxy.client_cert(DEFAULT),
+        mesh_tls=_mesh_tls(fields),
+        tls_defaults=_tls_defaults(fields),
     )
     _check_ports(fields)
-    _check_tls(fields)
     fields.read("defaultHttpRetryPolicy", check_retries)
     fields.later(*_LATER)
     fields.skip(*_NOT_OURS)
@@ -205,23 +214,32 @@ def _check_ports(fields: Fields) -> None:
             fields.warn(name, text, f"use {flag}", UNSUPPORTED)
 
 
-def _check_tls(fields: Fields) -> None:
-    """TLS 1.2 and later with safe ciphers is what there is; what would narrow that is said."""
-    for name in ("meshMTLS", "tlsDefaults"):
-        fields.read(name, _check_parameters)
+def _mesh_tls(fields: Fields) -> TlsParameters:
+    """Of callers' mutual TLS, in which Istio follows nothing but the version."""
     if not fields.flag("verifyCertificateAtClient", True):
         fields.warn(
             "verifyCertificateAtClient", "servers are verified all the same", "", UNSUPPORTED
         )
+    if not fields.has("meshMTLS"):
+        return ANY
+    tls = fields.mapping("meshMTLS")
+    found = TlsParameters(read_least(tls))
+    for name in ("cipherSuites", "ecdhCurves"):
+        if tls.texts(name):
+            text = "has no effect on the mesh's mutual TLS, whose ciphers are all safe"
+            tls.warn(name, text, "tlsDefaults is for all other TLS", UNSUPPORTED)
+    tls.close()
+    return found
 
 
-def _check_parameters(tls: Fields) -> None:
-    version = tls.choice("minProtocolVersion", ("TLS_AUTO", "TLSV1_2", "TLSV1_3"))
-    if version == "TLSV1_3":
-        tls.later("minProtocolVersion")
-    tls.texts("cipherSuites")
-    tls.texts("ecdhCurves")
-    tls.later("cipherSuites", "ecdhCurves")
+def _tls_defaults(fields: Fields) -> TlsParameters:
+    """Of all TLS but the mesh's own."""
+    if not fields.has("tlsDefaults"):
+        return ANY
+    tls = fields.mapping("tlsDefaults")
+    found = read_parameters(tls)
+    tls.close()
+    return found
 
 
 def _refresh_rate(fields: Fields) -> dict[str, float]:

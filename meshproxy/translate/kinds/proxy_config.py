@@ -1,4 +1,5 @@
-"""MeshConfig's ``defaultConfig`` (Istio's ProxyConfig): how a sidecar's process is set up.
+"""Istio's ProxyConfig, in MeshConfig's ``defaultConfig`` and in a pod's annotation: how a sidecar's
+process is set up.
 
 Most of it starts Envoy or reaches istiod. What a flag of this program says instead is named where
 the value is another than Istio's own, so that nobody waits for it to take effect.
@@ -7,8 +8,11 @@ the value is another than Istio's own, so that nobody waits for it to take effec
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import fields as fields_of
+from dataclasses import replace
+from typing import Any, NamedTuple
 
+from meshproxy.model.client_cert import USUAL, ClientCert, ForwardMode
 from meshproxy.translate.fields import Fields
 from meshproxy.translate.problems import UNSUPPORTED
 
@@ -27,7 +31,6 @@ _LATER = (
     "extraStatTags",
     "gatewayTopology",
     "privateKeyProvider",
-    "proxyHeaders",
     "proxyStatsMatcher",
     "readinessProbe",
     "sds",
@@ -57,23 +60,62 @@ _NOT_OURS = (
     "statsdUdpAddress",
 )
 
+_DETAILS = [field.name for field in fields_of(USUAL)]
+_HEADERS_LATER = (
+    "attemptCount",
+    "envoyDebugHeaders",
+    "metadataExchangeHeaders",
+    "preserveHttp1HeaderCase",
+    "requestId",
+    "server",
+    "xForwardedHost",
+    "xForwardedPort",
+)
 
-def read_proxy_config(fields: Fields) -> Mapping[str, Any]:
-    """Values of `Settings`' fields that it sets."""
-    found: dict[str, Any] = {}
+
+class ProxyConfig(NamedTuple):
+    """``settings`` are values of `Settings`' fields that it sets; ``mode`` and ``details`` what it
+    says of `ClientCert`."""
+
+    settings: Mapping[str, Any]
+    mode: ForwardMode | None = None
+    details: Mapping[str, bool] = {}
+
+    def client_cert(self, wider: ClientCert) -> ClientCert:
+        """What the app is told of callers, ``wider`` where this says nothing."""
+        return ClientCert(self.mode or wider.mode, replace(wider.details, **self.details))
+
+
+def read_proxy_config(fields: Fields) -> ProxyConfig:
+    settings: dict[str, Any] = {}
     flush = fields.duration("fileFlushInterval", None, 0.001)
     if flush is not None:
-        found["access_log_flush"] = flush
+        settings["access_log_flush"] = flush
     for name, usual, flag in _FLAGS:
         value = fields.raw(name)
         if value is not None and value not in usual:
             text = f"{value} has no effect here: the sidecar is told at its start"
             fields.warn(name, text, f"use {flag}", UNSUPPORTED)
     _check_metadata(fields)
+    found = ProxyConfig(settings)
+    if fields.has("proxyHeaders"):
+        found = found._replace(**_read_headers(fields.mapping("proxyHeaders")))
     fields.later(*_LATER)
     fields.skip(*_NOT_OURS)
     fields.close()
     return found
+
+
+def _read_headers(fields: Fields) -> dict[str, Any]:
+    modes = [mode.value for mode in ForwardMode]
+    said = fields.choice("forwardedClientCert", ("UNDEFINED", *modes), "UNDEFINED")
+    mode = None if said == "UNDEFINED" else ForwardMode(said)
+    inner = fields.mapping("setCurrentClientCertDetails")
+    details = {name: inner.flag(name) for name in _DETAILS if inner.has(name)}
+    inner.close()
+    fields.later(*_HEADERS_LATER)
+    fields.close()
+    return {"mode": mode, "details": details}
 
 
 def _check_metadata(fields: Fields) -> None:

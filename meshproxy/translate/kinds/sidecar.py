@@ -10,7 +10,7 @@ from meshproxy.base.addr import is_ip, parse_ip
 from meshproxy.translate.fields import Fields
 from meshproxy.translate.kinds.common import Destination, read_destination, read_match_labels
 from meshproxy.translate.kinds.meta import Meta
-from meshproxy.translate.kinds.server_tls import read_sidecar_tls
+from meshproxy.translate.kinds.server_tls import ServerTls, read_sidecar_tls
 from meshproxy.translate.kinds.traffic_policy import read_pool
 from meshproxy.translate.kinds.workload_entry import UNIX, check_unix
 from meshproxy.translate.names import host_fault, is_label
@@ -56,7 +56,7 @@ class Ingress:
     captured: bool = True
     endpoint: tuple[str, int] | None = None
     unix: str = ""
-    tls: str = ""
+    tls: ServerTls | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,14 +255,13 @@ def _check_pool(entry: Fields, port: SidecarPort) -> None:
     entry.later("connectionPool")
 
 
-def _read_tls(entry: Fields, port: SidecarPort) -> str:
+def _read_tls(entry: Fields, port: SidecarPort) -> ServerTls | None:
     if not entry.has("tls"):
-        return ""
-    mode = read_sidecar_tls(entry.mapping("tls"))
+        return None
+    tls = read_sidecar_tls(entry.mapping("tls"))
     if port.protocol not in (Protocol.HTTPS, Protocol.TLS):
         entry.warn("tls", "is for ports of protocol HTTPS or TLS", "change port.protocol")
-    entry.later("tls")
-    return mode
+    return tls
 
 
 def _read_endpoint(entry: Fields) -> tuple[tuple[str, int] | None, str]:

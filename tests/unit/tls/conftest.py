@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from meshproxy.model.secret import WORKLOAD, Secret
-from meshproxy.model.tls import TlsMode, UpstreamTls
+from meshproxy.model.tls import DownstreamTls, TlsMode, UpstreamTls
 from meshproxy.record import Secured
 from meshproxy.tls.errors import TlsFailure
 from meshproxy.tls.layer import TlsLayer
@@ -110,8 +110,10 @@ class Pair:
         called: Any = None,
         cut: int = 1 << 20,
         hurry: bytes = b"",
+        own: DownstreamTls | None = None,
     ) -> None:
-        """``hurry``: what the client says the moment that it may."""
+        """``hurry``: what the client says the moment that it may; ``own``: the server's port has
+        TLS of its own."""
         self.cut = cut
         self.client_app, self.server_app = App(called, hurry), App(caller)
         self.client_wire, self.server_wire = Wire(), Wire()
@@ -119,7 +121,9 @@ class Pair:
         self.client = TlsLayer(
             lambda i, o: side.wrap(i, o, "back:80", MESH.sni), self.client_app, self.client_app
         )
-        self.server = TlsLayer(server.accept, self.server_app, self.server_app)
+        answering = server.server(own)
+        assert answering is not None
+        self.server = TlsLayer(answering.wrap, self.server_app, self.server_app)
         self.client_wire.protocol, self.server_wire.protocol = self.client, self.server
         self.client.start(self.client_wire)
         self.server.start(self.server_wire)

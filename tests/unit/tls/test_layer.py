@@ -5,8 +5,16 @@ from __future__ import annotations
 import pytest
 
 from meshproxy.model.secret import Secret
+from meshproxy.tls.layer import TlsLayer, Wrap
 from meshproxy.upstream import alpn
 from tests.unit.tls.conftest import MESH, Pair, store_of
+
+
+def answering(secret: Secret) -> Wrap:
+    side = store_of(secret).server(None)
+    assert side is not None
+    return side.wrap
+
 
 CUTS = pytest.mark.parametrize("cut", [1, 7, 1400, 1 << 20])
 
@@ -105,7 +113,7 @@ def test_bytes_that_were_changed_end_the_connection(front: Secret, back: Secret)
 )
 def test_what_is_no_handshake_fails(back: Secret, front: Secret, garbage: bytes) -> None:
     both = pair(front, back)
-    server = both.server.__class__(store_of(back).accept, both.server_app, both.server_app)
+    server = TlsLayer(answering(back), both.server_app, both.server_app)
     server.start(both.server_wire)
     server.data_received(garbage)
     assert both.server_app.failure is not None
@@ -116,7 +124,7 @@ def test_what_is_no_handshake_fails(back: Secret, front: Secret, garbage: bytes)
 
 def test_a_peer_that_leaves_during_the_handshake(back: Secret, front: Secret) -> None:
     both = pair(front, back)
-    server = both.server.__class__(store_of(back).accept, both.server_app, both.server_app)
+    server = TlsLayer(answering(back), both.server_app, both.server_app)
     server.start(both.server_wire)
     server.connection_lost(None)
     assert both.server_app.failure is not None

@@ -11,6 +11,7 @@ from meshproxy.base.lookup import HostTable
 from meshproxy.model.listener import Application, FilterChain, Listener
 from meshproxy.model.route import Forward, Route, VirtualHost
 from meshproxy.model.snapshot import Snapshot
+from meshproxy.model.tls import ServerMode
 from meshproxy.policy.judge import judge_of_connections, judge_of_requests
 from meshproxy.record import Record, Secured
 from meshproxy.route.l4 import reference_l4
@@ -129,6 +130,10 @@ def _enter(chain: FilterChain, call: Call) -> tuple[str, bool]:
         if chain.refuse_plaintext:
             return "no-filter-chain", False
         return _odd(chain, call.http), True
+    if chain.tls is not None:
+        # A caller in the mesh wants to know who we are, which such a certificate does not say.
+        wanted = {ServerMode.SIMPLE: "tls", ServerMode.MUTUAL: "mtls"}.get(chain.tls.mode, call.tls)
+        return ("", True) if call.tls == wanted else ("mtls-error", False)
     if chain.mtls and (chain.refuse_plaintext or call.alpn.startswith("istio")):
         return ("", True) if call.tls == "mtls" else ("mtls-error", False)
     return _odd(chain, False), False

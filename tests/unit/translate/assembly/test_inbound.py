@@ -6,8 +6,10 @@ import pytest
 
 from meshproxy.base.addr import ServerAddr
 from meshproxy.model.cluster import ClusterKind, UpstreamHttp
-from meshproxy.model.listener import Application, Direction, Listener
+from meshproxy.model.listener import Application, Direction, FilterChain, Listener
+from meshproxy.model.secret import SecretRef
 from meshproxy.model.snapshot import Snapshot
+from meshproxy.model.tls import DownstreamTls, ServerMode, TlsParameters, TlsVersion
 from meshproxy.model.workload import Workload
 from tests.unit.translate.support import Call, follow, problems_of, snapshot_of
 
@@ -103,17 +105,110 @@ def test_ingress_takes_the_place_of_services() -> None:
     assert made.clusters["inbound|8083||"].kind is ClusterKind.ORIGINAL_DST
 
 
-def test_what_an_ingress_can_not_do_is_refused() -> None:
-    text = sidecar(
-        "ingress:",
-        "- {port: {number: 1}, defaultEndpoint: 'unix:///a'}",
-        "- {port: {number: 2, protocol: TLS},",
-        "   tls: {mode: SIMPLE, serverCertificate: a, privateKey: b}}",
+FILES = "serverCertificate: /c, privateKey: /k"
+ROOTS = f"{FILES}, caCertificates: /r, caCrl: /l"
+
+
+def own_tls(tls: str, protocol: str = "HTTPS") -> str:
+    port = f"{{number: 2, protocol: {protocol}}}"
+    return sidecar("ingress:", f"- {{port: {port}, tls: {{{tls}}}}}")
+
+
+def chain_of(*texts: str, identity: bool = True) -> FilterChain:
+    return follow(snapshot_of(*texts, identity=identity), "virtualInbound", Call(2)).chain
+
+
+DISABLED = """
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: modes}
+spec: {mtls: {mode: DISABLE}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("tls", "mode", "secret"),
+    [
+        (f"mode: SIMPLE, {FILES}", "SIMPLE", SecretRef("/c", "/k")),
+        (f"mode: SIMPLE, {FILES}, caCertificates: /r", "SIMPLE", SecretRef("/c", "/k")),
+        (f"mode: MUTUAL, {ROOTS}", "MUTUAL", SecretRef("/c", "/k", "/r", "/l")),
+        (f"mode: OPTIONAL_MUTUAL, {ROOTS}", "OPTIONAL_MUTUAL", SecretRef("/c", "/k", "/r", "/l")),
+    ],
+)
+def test_tls_of_a_ports_own(tls: str, mode: str, secret: SecretRef) -> None:
+    chain = chain_of(DISABLED, own_tls(tls))
+    assert chain.tls == DownstreamTls(ServerMode(mode), secret)
+    assert not chain.mtls
+    assert "port 2" in chain.refuse_plaintext
+
+
+@pytest.mark.parametrize(
+    ("protocol", "inside"), [("HTTPS", Application.HTTP), ("TLS", Application.TCP)]
+)
+def test_what_is_inside_of_a_ports_own_tls(protocol: str, inside: Application) -> None:
+    text = own_tls(f"mode: SIMPLE, {FILES}", protocol)
+    assert chain_of(DISABLED, text).application is inside
+    assert chain_of(text).application is inside, "also where the mesh's is ended (Istio)"
+
+
+@pytest.mark.parametrize(
+    ("mode", "identity", "own"),
+    [
+        ("DISABLE", True, True),
+        ("PERMISSIVE", True, False),
+        ("STRICT", True, False),
+        ("STRICT", False, False),
+        # Without a certificate of the workload's it is as DISABLE.
+        ("PERMISSIVE", False, True),
+    ],
+)
+def test_the_mesh_goes_before_a_ports_own_tls(mode: str, identity: bool, own: bool) -> None:
+    texts = (DISABLED.replace("DISABLE", mode), own_tls(f"mode: SIMPLE, {FILES}"))
+    chain = chain_of(*texts, identity=identity)
+    assert (chain.tls is not None) is own
+    assert chain.mtls is (not own)
+    found = [each for each in problems_of(*texts, identity=identity) if "tls" in each.field]
+    assert [each.field for each in found] == ([] if own else ["spec.ingress[0].tls"])
+
+
+@pytest.mark.parametrize(
+    "tls",
+    [
+        f"mode: MUTUAL, {ROOTS}, verifyCertificateHash: [aa]",
+        f"mode: MUTUAL, {ROOTS}, verifyCertificateSpki: [aa]",
+        f"mode: MUTUAL, {ROOTS}, caCertCredentialName: a",
+        "mode: PASSTHROUGH",
+    ],
+)
+def test_what_a_ports_own_tls_can_not_do_lets_nobody_in(tls: str) -> None:
+    made = snapshot_of(DISABLED, own_tls(tls), identity=True)
+    assert "ingress tls" in made.clusters["inbound|2||"].refusal
+    chain = chain_of(DISABLED, own_tls(tls))
+    assert chain.tls is not None
+    assert chain.tls.mode is ServerMode.MUTUAL
+    assert [each.field for each in problems_of(DISABLED, own_tls(tls))]
+
+
+def test_parameters_of_a_ports_own_tls() -> None:
+    mesh = (
+        "kind: MeshConfig\ntlsDefaults: {minProtocolVersion: TLSV1_3, ecdhCurves: [P-384], "
+        "cipherSuites: [ECDHE-RSA-AES128-GCM-SHA256]}\n"
     )
-    made = snapshot_of(text)
-    assert "unix" in made.clusters["inbound|1||"].refusal
-    assert "tls SIMPLE" in made.clusters["inbound|2||"].refusal
-    assert follow(made, "virtualInbound", Call(2)).chain.refuse_plaintext
+    text = own_tls(f"mode: SIMPLE, {FILES}, maxProtocolVersion: TLSV1_3")
+    ciphers = ("ECDHE-RSA-AES128-GCM-SHA256",)
+    wanted = TlsParameters(TlsVersion.V1_3, TlsVersion.V1_3, ciphers, "secp384r1")
+    chain = chain_of(mesh, DISABLED, text)
+    assert chain.tls is not None
+    assert chain.tls.parameters == wanted
+    other = own_tls(f"mode: SIMPLE, {FILES}, minProtocolVersion: TLSV1_2")
+    chain = chain_of(mesh, DISABLED, other)
+    assert chain.tls is not None
+    assert chain.tls.parameters.least is TlsVersion.V1_2
+
+
+def test_an_ingress_to_a_unix_socket_is_refused() -> None:
+    text = sidecar("ingress:", "- {port: {number: 1}, defaultEndpoint: 'unix:///a'}")
+    assert "unix" in snapshot_of(text).clusters["inbound|1||"].refusal
 
 
 def test_the_listener_can_be_turned_off() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from meshproxy.model.client_cert import DEFAULT, CertDetails, ClientCert, ForwardMode
 from meshproxy.model.logformat import parse_format
+from meshproxy.model.tls import ANY, TlsParameters, TlsVersion
 from meshproxy.translate.kinds.access_log import DEFAULT_JSON, DEFAULT_TEXT, JSON, TEXT, LogFormat
 from meshproxy.translate.kinds.mesh_config import LogProvider, MeshConfig
 from tests.unit.translate.support import Severity, check_fault, typed
@@ -128,6 +130,12 @@ defaultProviders: {accessLogging: [a]}
         ("accessLogEncoding: XML", "accessLogEncoding", ["not known"]),
         ("rootNamespace: a_b", "rootNamespace", ["not a namespace"]),
         ("meshMTLS: {minProtocolVersion: SSL3}", "meshMTLS.minProtocolVersion", ["not known"]),
+        ("tlsDefaults: {cipherSuites: [AES128-SHA]}", "tlsDefaults.cipherSuites", ["none of them"]),
+        (
+            "defaultConfig: {proxyHeaders: {forwardedClientCert: MAYBE}}",
+            "defaultConfig.proxyHeaders.forwardedClientCert",
+            ["not known"],
+        ),
         ("trustDomainAliases: [a, B]", "trustDomainAliases[1]", ["not a trust domain"]),
         ("enableAutoMtls: 1", "enableAutoMtls", ["true or false"]),
         ("outboundTrafficPolicy: {mode: NEVER}", "outboundTrafficPolicy.mode", ["not known"]),
@@ -152,13 +160,31 @@ def test_faults(body: str, field: str, words: list[str]) -> None:
         ("accessLogFormat: '%REQ(a)% %DOWNSTREAM_PEER_CERT%'", "accessLogFormat", ["'-'"]),
         ("accessLogFiel: a", "accessLogFiel", ["did you mean accessLogFile?"]),
         ("tcpKeepalive: {probes: 1}", "tcpKeepalive", ["not implemented"]),
-        ("tlsDefaults: {ecdhCurves: [P-256]}", "tlsDefaults.ecdhCurves", ["not implemented"]),
+        ("tlsDefaults: {ecdhCurves: [X25519]}", "tlsDefaults.ecdhCurves", ["P-256", "no effect"]),
+        ("tlsDefaults: {ecdhCurves: [P-256, P-384]}", "tlsDefaults.ecdhCurves", ["no effect"]),
         (
-            "meshMTLS: {minProtocolVersion: TLSV1_3}",
-            "meshMTLS.minProtocolVersion",
+            "tlsDefaults: {cipherSuites: [AES128-SHA, ECDHE-RSA-AES128-GCM-SHA256]}",
+            "tlsDefaults.cipherSuites[0]",
+            ["AES128-SHA", "AEAD"],
+        ),
+        (
+            "tlsDefaults: {cipherSuites: [ECDHE-RSA-AES128-GCM-SHA256, TLS_AES_128_GCM_SHA256]}",
+            "tlsDefaults.cipherSuites[1]",
+            ["TLS 1.3"],
+        ),
+        (
+            "tlsDefaults: {minProtocolVersion: TLSV1_1}",
+            "tlsDefaults.minProtocolVersion",
+            ["nothing below TLS 1.2"],
+        ),
+        ("tlsDefaults: {maxProtocolVersion: TLSV1_2}", "tlsDefaults.maxProtocolVersion", ["not k"]),
+        ("meshMTLS: {cipherSuites: [A]}", "meshMTLS.cipherSuites", ["no effect"]),
+        ("meshMTLS: {ecdhCurves: [P-256]}", "meshMTLS.ecdhCurves", ["no effect"]),
+        (
+            "defaultConfig: {proxyHeaders: {server: {value: x}}}",
+            "defaultConfig.proxyHeaders.server",
             ["not implemented"],
         ),
-        ("meshMTLS: {cipherSuites: [A]}", "meshMTLS.cipherSuites", ["not implemented"]),
         ("verifyCertificateAtClient: false", "verifyCertificateAtClient", ["all the same"]),
         ("proxyListenPort: 16001", "proxyListenPort", ["--outbound-port"]),
         ("defaultConfig: {tracing: {sampling: 1}}", "defaultConfig.tracing", ["not implemented"]),
@@ -213,3 +239,51 @@ def test_what_holds_in_any_case_is_not_warned_about() -> None:
         "verifyCertificateAtClient: true\n"
     )
     assert typed(bare(body))[1] == []
+
+
+CIPHER = "ECDHE-RSA-AES128-GCM-SHA256"
+
+
+@pytest.mark.parametrize(
+    ("body", "mesh", "others"),
+    [
+        ("meshMTLS: {minProtocolVersion: TLSV1_3}", TlsParameters(TlsVersion.V1_3), ANY),
+        (
+            f"tlsDefaults: {{minProtocolVersion: TLSV1_2, cipherSuites: [{CIPHER}]}}",
+            ANY,
+            TlsParameters(TlsVersion.V1_2, None, (CIPHER,)),
+        ),
+        (
+            f"tlsDefaults: {{cipherSuites: ['[{CIPHER}|ECDHE-ECDSA-CHACHA20-POLY1305]']}}",
+            ANY,
+            TlsParameters(ciphers=(CIPHER, "ECDHE-ECDSA-CHACHA20-POLY1305")),
+        ),
+        ("tlsDefaults: {ecdhCurves: [P-256]}", ANY, TlsParameters(curve="prime256v1")),
+    ],
+)
+def test_parameters_of_tls(body: str, mesh: TlsParameters, others: TlsParameters) -> None:
+    value, problems = typed(bare(body))
+    assert not problems
+    assert (value.mesh_tls, value.tls_defaults) == (mesh, others)
+
+
+@pytest.mark.parametrize(
+    ("headers", "wanted"),
+    [
+        ("{}", DEFAULT),
+        ("{forwardedClientCert: UNDEFINED}", DEFAULT),
+        ("{forwardedClientCert: APPEND_FORWARD}", DEFAULT),
+        ("{forwardedClientCert: SANITIZE}", ClientCert(ForwardMode.SANITIZE)),
+        ("{forwardedClientCert: ALWAYS_FORWARD_ONLY}", ClientCert(ForwardMode.ALWAYS_FORWARD_ONLY)),
+        ("{setCurrentClientCertDetails: {subject: true, uri: true, dns: true}}", DEFAULT),
+        (
+            "{setCurrentClientCertDetails: {subject: false, cert: true, chain: true}}",
+            ClientCert(details=CertDetails(subject=False, cert=True, chain=True)),
+        ),
+    ],
+)
+def test_what_the_app_is_told_of_callers(headers: str, wanted: ClientCert) -> None:
+    """What is not said is as Istio has it (`buildSidecarInboundHTTPOpts`)."""
+    value, problems = typed(bare(f"defaultConfig: {{proxyHeaders: {headers}}}"))
+    assert not problems
+    assert value.client_cert == wanted
