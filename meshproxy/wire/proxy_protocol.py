@@ -6,8 +6,7 @@ a header says is believed as a whole or not at all: what breaks a rule is `WireE
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
 
 from meshproxy.base.addr import Address, parse_ip
@@ -107,7 +106,7 @@ def _read_line(line: bytes) -> Ends | None:
         return None  # whatever follows
     if words[1] not in (b"TCP4", b"TCP6") or len(words) != 6:
         raise WireError("a PROXY line that can't be understood")
-    family = AF_INET6 if words[1] == b"TCP6" else AF_INET
+    family = IPv6Address if words[1] == b"TCP6" else IPv4Address
     source, destination, source_port, destination_port = words[2:]
     return Ends(
         Address(_read_ip(family, source), _read_port(source_port)),
@@ -115,10 +114,12 @@ def _read_line(line: bytes) -> Ends | None:
     )
 
 
-def _read_ip(family: int, text: bytes) -> str:
+def _read_ip(family: type[IPv4Address] | type[IPv6Address], text: bytes) -> str:
     try:
-        return parse_ip(inet_ntop(family, inet_pton(family, text.decode("ascii"))))
-    except (OSError, ValueError):
+        if b"%" in text:
+            raise ValueError("a zone means nothing to others")
+        return parse_ip(str(family(text.decode("ascii"))))
+    except ValueError:
         raise WireError("a PROXY line with a wrong address") from None
 
 
@@ -142,8 +143,8 @@ def _read_block(header: bytes) -> Ends | None:
     _check_more(header, _HEAD + size)
     if kind not in (_TCP4, _TCP6):
         return None
-    family, width = (AF_INET, 4) if kind == _TCP4 else (AF_INET6, 16)
-    ips = [parse_ip(inet_ntop(family, block[at : at + width])) for at in (0, width)]
+    width = 4 if kind == _TCP4 else 16
+    ips = [parse_ip(str(ip_address(block[at : at + width]))) for at in (0, width)]
     ports = [int.from_bytes(block[at : at + 2], "big") for at in (2 * width, 2 * width + 2)]
     return Ends(Address(ips[0], ports[0]), Address(ips[1], ports[1]))
 
