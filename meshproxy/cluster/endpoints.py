@@ -2,13 +2,15 @@
 
 State belongs to (cluster with its subset, address), never to the address alone: one address may be
 in two clusters with different limits and different roles. Where connections are made from the
-client's own address, to that address as well; and to how it is secured, so that a connection is
-never used by a plan that asks for another way.
+client's own address, to that address as well; to how it is secured, so that a connection is never
+used by a plan that asks for another way; and to what the PROXY protocol has said of it, which holds
+for all that is sent on a connection.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from meshproxy.base.addr import ServerAddr
 from meshproxy.cluster.pool import Pool
@@ -16,8 +18,17 @@ from meshproxy.model.cluster import Endpoint
 from meshproxy.model.tls import UpstreamTls
 from meshproxy.model.workload import UNKNOWN, Workload
 from meshproxy.record import UNKNOWN_PEER, Peer
+from meshproxy.wire.proxy_protocol import Ends
 
-_Key = tuple[str, ServerAddr, str, UpstreamTls | None]
+
+class Told(NamedTuple):
+    """What connections begin by saying (the PROXY protocol), and in which version."""
+
+    version: int
+    ends: Ends
+
+
+_Key = tuple[str, ServerAddr, str, UpstreamTls | None, Told | None]
 
 
 class EndpointState:
@@ -39,16 +50,21 @@ class EndpointState:
         "source",
         "timed_out",
         "tls",
+        "told",
         "used_by",
         "weight",
+        "whole",
     )
 
     def __init__(self, cluster: str, address: ServerAddr, max_idle: int) -> None:
         self.cluster = cluster
         self.address = address  # where new connections go; may move if it is known by a name
-        self.key: _Key = (cluster, address, "", None)
+        self.key: _Key = (cluster, address, "", None, None)
         self.source = ""  # the client's address, where connections are made from it
         self.tls: UpstreamTls | None = None  # how it is spoken to; None: in plain text
+        self.told: Told | None = None  # what each connection begins by saying; None: nothing
+        # That of which this is the part for one client: it counts what is in flight of all of them.
+        self.whole: EndpointState | None = None
         self.weight = 1
         self.peer = UNKNOWN_PEER
         self.active = 0  # requests and TCP connections in flight, of this worker
@@ -72,6 +88,8 @@ class EndpointState:
     def release(self, code: int, flags: str = "") -> None:
         """A request has ended with this status; 0: without an answer. ``flags``: why it failed."""
         self.active -= 1
+        if self.whole is not None:
+            self.whole.active -= 1
         self.ended += 1
         if code >= 500 or not code:
             self.failed += 1
@@ -79,15 +97,16 @@ class EndpointState:
 
     def counts(self) -> tuple[int, ...]:
         """In the order of `show.hosts.Counts`."""
+        active = self.active if self.whole is None else 0  # there it is counted already
         return (
             self.pool.open,
             self.connect_failures,
             self.connects,
-            self.active,
+            active,
             self.failed,
             self.ended - self.failed,
             self.timed_out,
-            self.ended + self.active,
+            self.ended + active,
         )
 
     def __repr__(self) -> str:
@@ -131,15 +150,26 @@ class Registry:
         address: ServerAddr,
         source: str = "",
         tls: UpstreamTls | None = None,
+        told: Told | None = None,
     ) -> EndpointState:
         """The state of one address, made when first seen (original-destination clusters)."""
-        key = (cluster, address, source, tls)
+        key = (cluster, address, source, tls, told)
         state = self._states.get(key)
         if state is None:
             state = self._states[key] = EndpointState(cluster, address, self.max_idle)
             state.source = source
             state.tls = tls
+            state.told = told
             state.key = key
+        return state
+
+    def part(self, whole: EndpointState, told: Told) -> EndpointState:
+        """The same endpoint for connections that begin by saying this; one request more is on its
+        way to the whole, until the part is released."""
+        state = self.state(whole.cluster, whole.address, whole.source, whole.tls, told)
+        state.whole = whole
+        state.peer = whole.peer
+        whole.active += 1
         return state
 
     def peer(self, workload: Workload) -> Peer:

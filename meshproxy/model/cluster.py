@@ -89,7 +89,8 @@ class Cluster:
     ``name`` is Istio's: ``outbound|PORT|SUBSET|HOST``, ``inbound|PORT||``, ``PassthroughCluster``…
     ``refusal``: this build can't do what the configuration asks for, so that every request is
     answered 503 with this sentence. ``source`` is the local address to dial from, by family;
-    ``keep_source``: it is the client's own address, as TPROXY allows.
+    ``keep_source``: it is the client's own address, as TPROXY allows. ``proxy_protocol``: each
+    connection begins by saying, in this version, whose it is; 0: none does.
     """
 
     name: str
@@ -107,6 +108,7 @@ class Cluster:
     origin: Origin = field(default=BUILT_IN, compare=False)
     keepalive: Keepalive | None = None
     tls: UpstreamTls | None = None
+    proxy_protocol: int = 0
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ class ClusterPlan:
         "name",
         "names",
         "pick",
+        "proxy_protocol",
         "refusal",
         "sni_of_host",
         "source_v4",
@@ -59,6 +60,7 @@ class ClusterPlan:
         self.source_v6 = model.source_v6
         self.keep_source = model.keep_source
         self.keepalive = model.keepalive
+        self.proxy_protocol = model.proxy_protocol
         self.refusal = model.refusal
         self.tls = tls = model.tls
         # Nobody says which name to ask for by SNI, and the service's own is a pattern.

@@ -103,6 +103,7 @@ class Http1Server(Piecewise):
         self._serving.limits.connection_closed()
         if self._exchange is not None:
             self._exchange.on_client_error(ProxyError(Kind.CLIENT_GONE, side=Side.DOWNSTREAM))
+        self._serving.upstreams.forget_client(self._visit.client)
 
     def pause_writing(self) -> None:
         self._blocked = True

@@ -53,6 +53,7 @@ class Http2Server(Http2Connection):
         super().connection_lost(exc)
         self.serving.connections.discard(self)
         self.serving.limits.connection_closed()
+        self.serving.upstreams.forget_client(self.visit.client)
 
     def forget(self, stream: Stream) -> None:
         super().forget(stream)

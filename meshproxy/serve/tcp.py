@@ -276,6 +276,7 @@ class TcpServer(asyncio.Protocol):
         if self._endpoint is not None:
             self._endpoint.release(200)
             self._endpoint = None
+            self._serving.upstreams.forget_client(self._record.client)
 
     def _finish(self) -> None:
         self._serving.connections.discard(self)

@@ -43,6 +43,7 @@ _SHOWN = (
     "source_v4",
     "source_v6",
     "tls",
+    "proxy_protocol",
 )
 HEALTHY = "HEALTHY"
 

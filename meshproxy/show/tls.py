@@ -1,5 +1,5 @@
-"""TLS as Envoy's transport sockets (envoy.extensions.transport_sockets.tls.v3), and mutual TLS of
-callers as matches of filter chains.
+"""TLS and the PROXY protocol as Envoy's transport sockets (envoy.extensions.transport_sockets), and
+mutual TLS of callers as matches of filter chains.
 
 Secrets have the names that Istio gives them: `default` and `ROOTCA` are the workload's own.
 """
@@ -30,14 +30,20 @@ OWN_ALPN = ["h2", "http/1.1"]
 
 def cluster_sockets(cluster: Cluster) -> Json:
     """The fields of a cluster that say how its endpoints are spoken to."""
-    tls = cluster.tls
+    tls, version = cluster.tls, cluster.proxy_protocol
+    plain = {
+        "name": "envoy.transport_sockets.raw_buffer",
+        "typed_config": typed(_SOCKETS + "raw_buffer.v3.RawBuffer", {}),
+    }
+    if version:
+        plain = _announced(version, plain)
     if tls is None:
-        return {}
+        return {"transport_socket": plain} if version else {}
     socket = _socket("UpstreamTlsContext", _upstream(tls, cluster.http))
+    if version:
+        socket = _announced(version, socket)
     if not tls.auto:
         return {"transport_socket": socket}
-    kind = typed(_SOCKETS + "raw_buffer.v3.RawBuffer", {})
-    plain = {"name": "envoy.transport_sockets.raw_buffer", "typed_config": kind}
     return {
         "transport_socket_matches": [
             {
@@ -47,6 +53,16 @@ def cluster_sockets(cluster: Cluster) -> Json:
             },
             {"name": "tlsMode-disabled", "match": {}, "transport_socket": plain},
         ]
+    }
+
+
+def _announced(version: int, inner: Json) -> Json:
+    """The PROXY protocol before anything else."""
+    body = {"config": {"version": f"V{version}"}, "transport_socket": inner}
+    kind = f"{_SOCKETS}proxy_protocol.v3.ProxyProtocolUpstreamTransport"
+    return {
+        "name": "envoy.transport_sockets.upstream_proxy_protocol",
+        "typed_config": typed(kind, body),
     }
 
 

@@ -17,7 +17,7 @@ from meshproxy.base.addr import Address, ServerAddr
 from meshproxy.base.clock import SystemClock
 from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.base.lookup import host_of
-from meshproxy.cluster.endpoints import EndpointState, Registry
+from meshproxy.cluster.endpoints import EndpointState, Registry, Told
 from meshproxy.model.cluster import UpstreamHttp
 from meshproxy.model.settings import Settings
 from meshproxy.model.tls import TlsMode, UpstreamTls
@@ -25,6 +25,7 @@ from meshproxy.plan.plan import ClusterPlan
 from meshproxy.tls.store import TlsStore
 from meshproxy.upstream import alpn
 from meshproxy.upstream.alpn import Alpn
+from meshproxy.upstream.announce import Announce
 from meshproxy.upstream.dial import dial
 from meshproxy.upstream.http1 import Http1Client
 from meshproxy.upstream.http2 import Http2Client
@@ -35,6 +36,7 @@ from meshproxy.upstream.waiting import NamesPromise, wait_for_names
 from meshproxy.wire.codecs import MakeCodec, MakeReader
 from meshproxy.wire.h1 import Reader
 from meshproxy.wire.heads import HTTP2
+from meshproxy.wire.proxy_protocol import Ends, write_header
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 Dialler = Callable[..., Awaitable[Any]]
@@ -97,6 +99,8 @@ class Upstreams:
         # Where no rules have sent a connection: it was going nowhere but to us.
         self.plain: frozenset[Address] = frozenset()
         self._waiting: dict[EndpointState, deque[Waiter]] = {}  # for an HTTP/2 connection
+        # By the client that they were opened for, which the PROXY protocol has told of.
+        self._told_of: dict[Address, dict[EndpointState, None]] = {}
         timers.every(_SWEEP, self._sweep)
 
     def endpoint(
@@ -130,6 +134,8 @@ class Upstreams:
                     None if tls is None or tls.auto else tls,
                 )
                 endpoint.idle_timeout = cluster.idle_timeout
+            if cluster.proxy_protocol:
+                return self._told(cluster, endpoint, original, client)
             return endpoint
         picked = cluster.pick()
         if picked is None:
@@ -139,7 +145,25 @@ class Upstreams:
             if not names.pending:
                 raise ProxyError(Kind.DNS_FAILURE, names.fault)
             wait_for_names(self._timers, cluster, names, asker.on_names, asker.on_dial_error)
+            return None
+        if cluster.proxy_protocol:
+            return self._told(cluster, picked, original, client)
         return picked
+
+    def _told(
+        self, cluster: ClusterPlan, endpoint: EndpointState, original: Address, client: Address
+    ) -> EndpointState:
+        """The same endpoint for one client's connection, where those to it begin by naming it."""
+        told = Told(cluster.proxy_protocol, Ends(client, original))
+        part = self._registry.part(endpoint, told)
+        part.idle_timeout = min(cluster.idle_timeout, _IDLE_FOR_ONE_CLIENT)
+        self._told_of.setdefault(client, {})[part] = None
+        return part
+
+    def forget_client(self, client: Address) -> None:
+        """A client's connection is gone: nobody else can use those that were opened for it."""
+        if self._told_of:
+            self.close_idle(self._told_of.pop(client, ()))
 
     def for_host(self, endpoint: EndpointState, authority: bytes) -> EndpointState:
         """The same endpoint for one of several hosts: its connections are for that name alone."""
@@ -151,7 +175,9 @@ class Upstreams:
             endpoint.address,
             endpoint.source,
             replace(tls, sni=host_of(authority)),
+            endpoint.told,
         )
+        named.whole = endpoint.whole
         named.idle_timeout = endpoint.idle_timeout
         named.peer = endpoint.peer
         return named
@@ -256,14 +282,20 @@ class Upstreams:
             if endpoint.tls is not None:
                 securing = self._secure(cluster, endpoint, endpoint.tls, factory, protocols)
             deadline = self.loop.time() + cluster.connect_timeout
+            first: Callable[[], Any] = factory if securing is None else securing.layer
+            told, announce = endpoint.told, None
+            if told is not None:
+                announce = Announce(write_header(told.version, told.ends), first)
             protocol: P = await self._dialler(
                 self.loop,
-                factory if securing is None else securing.layer,
+                first if announce is None else lambda: announce,
                 endpoint.address,
                 cluster.connect_timeout,
                 endpoint.source or cluster.source_for(endpoint.address),
                 bool(endpoint.source),
             )
+            if announce is not None:
+                protocol = announce.protocol
             if securing is not None:
                 protocol = await securing.done(deadline if cluster.connect_timeout else 0.0)
             if cluster.keepalive is not None:

@@ -29,6 +29,12 @@ TLS = (
     "mode: MUTUAL, clientCertificate: /c.pem, privateKey: /k.pem, caCertificates: /ca.pem",
     "mode: MUTUAL, credentialName: s",
 )
+POLICIES = (
+    *(f"tls: {{{tls}}}" if tls else "" for tls in TLS),
+    "proxyProtocol: {version: V1}",  # and auto mTLS
+    "proxyProtocol: {version: V2}, tls: {mode: SIMPLE}",
+    "proxyProtocol: {version: V2}, tls: {mode: DISABLE}",
+)
 PEERS = (
     "mtls: {mode: STRICT}",
     "mtls: {mode: PERMISSIVE}",
@@ -44,7 +50,7 @@ spec:
 """
 
 
-def service(at: int, tls: str) -> str:
+def service(at: int, policy: str) -> str:
     text = (
         f"---\napiVersion: v1\nkind: Service\nmetadata: {{name: s{at}}}\n"
         f"spec: {{selector: {{app: s{at}}}, "
@@ -52,11 +58,11 @@ def service(at: int, tls: str) -> str:
         f"---\napiVersion: v1\nkind: Pod\nmetadata: {{name: p{at}, labels: {{app: s{at}, "
         f"security.istio.io/tlsMode: istio}}}}\nstatus: {{podIP: 10.1.0.{at + 1}}}\n"
     )
-    if tls:
+    if policy:
         text += (
             "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\n"
             f"metadata: {{name: r{at}}}\n"
-            f"spec: {{host: s{at}, trafficPolicy: {{tls: {{{tls}}}}}}}\n"
+            f"spec: {{host: s{at}, trafficPolicy: {{{policy}}}}}\n"
         )
     return text
 
@@ -89,12 +95,12 @@ def test_clusters_and_chains(peer: str, tmp_path: Path) -> None:
         "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: p}\n"
         f"spec: {{{peer}}}\n"
     )
-    rules = [service(at, tls) for at, tls in enumerate(TLS)]
+    rules = [service(at, policy) for at, policy in enumerate(POLICIES)]
     made = snapshot_of(MINE, policy, *rules, identity=True)
     shown = [cluster_json(cluster) for cluster in made.clusters.values()]
     inbound = listener_json(made.listeners["virtualInbound"], made)
-    assert sum("transport_socket" in each for each in shown) == 2 * (len(TLS) - 1)
-    assert sum("transport_socket_matches" in each for each in shown) == 2
+    assert sum("transport_socket" in each for each in shown) == 2 * (len(POLICIES) - 2)
+    assert sum("transport_socket_matches" in each for each in shown) == 4
     assert any("transport_socket" in chain for chain in inbound["filter_chains"])
     check(tmp_path, shown, [inbound])
 

@@ -142,6 +142,7 @@ def _cluster(
         origin=rules.origin if rules.rules else service.origin,
         keepalive=policy.pool.keepalive,
         tls=tls.tls,
+        proxy_protocol=policy.proxy_protocol,
     )
 
 

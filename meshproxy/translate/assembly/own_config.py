@@ -1,5 +1,5 @@
-"""What the own Pod's annotation says of this sidecar, before MeshConfig's ``defaultConfig``, field by
-field (Istio, `ProxyConfig`)."""
+"""What the own Pod's annotation says of this sidecar, before MeshConfig's ``defaultConfig``, field
+by field (Istio, `ProxyConfig`)."""
 
 from __future__ import annotations
 

@@ -32,12 +32,13 @@ NO_POOL = Pool()
 class Policy:
     """What holds for one cluster, once services, ports and subsets have had their say.
 
-    ``tls`` None: no rule says anything of it.
+    ``tls`` None: no rule says anything of it. ``proxy_protocol``: its version, 0 for none.
     """
 
     balance: Balance = Balance.LEAST_REQUEST
     pool: Pool = NO_POOL
     tls: ClientTls | None = None
+    proxy_protocol: int = 0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -59,18 +60,21 @@ class RuleSet:
         top = next((rule.policy for rule in self.rules if rule.policy is not NO_POLICY), NO_POLICY)
         chosen = _for_port(top, port)
         if subset is not None and port in subset.policy.ports:
-            chosen = subset.policy.ports[port]  # nothing is inherited (Istio `mergeTrafficPolicy`)
+            # Nothing else is inherited (Istio `mergeTrafficPolicy`).
+            chosen = replace(subset.policy.ports[port], proxy_protocol=chosen.proxy_protocol)
         elif subset is not None:
             own = subset.policy
             chosen = TrafficPolicy(
                 chosen.balance if own.balance is None else own.balance,
                 chosen.pool if own.pool is None else own.pool,
                 chosen.tls if own.tls is None else own.tls,
+                own.proxy_protocol or chosen.proxy_protocol,
             )
         return Policy(
             chosen.balance or Balance.LEAST_REQUEST,
             chosen.pool or NO_POOL,
             chosen.tls,
+            chosen.proxy_protocol,
         )
 
 

@@ -30,11 +30,15 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class TrafficPolicy:
-    """None: the group is not given. ``ports`` are policies of single ports."""
+    """None: the group is not given. ``ports`` are policies of single ports.
+
+    ``proxy_protocol`` is its version, 0 where it is not given; single ports have none (Istio).
+    """
 
     balance: Balance | None = None
     pool: Pool | None = None
     tls: ClientTls | None = None
+    proxy_protocol: int = 0
     ports: Mapping[int, TrafficPolicy] = field(default_factory=dict)
 
 
@@ -50,13 +54,20 @@ def read_traffic_policy(fields: Fields) -> TrafficPolicy:
         ports[port] = policy
     policy = _read_groups(fields)
     fields.read("tunnel", _check_tunnel)
-    fields.read("proxyProtocol", lambda inner: inner.skip(inner.choice("version", ("V1", "V2"))))
+    proxy_protocol = _read_proxy_protocol(fields) if fields.has("proxyProtocol") else 0
     fields.read("retryBudget", _check_budget)
-    fields.later("tunnel", "proxyProtocol", "retryBudget")
+    fields.later("tunnel", "retryBudget")
     if fields.has("tunnel") and fields.has("proxyProtocol"):
         fields.error("tunnel", "tunnel and proxyProtocol can't both be set", "remove one")
     fields.close()
-    return TrafficPolicy(policy.balance, policy.pool, policy.tls, ports)
+    return TrafficPolicy(policy.balance, policy.pool, policy.tls, proxy_protocol, ports)
+
+
+def _read_proxy_protocol(fields: Fields) -> int:
+    inner = fields.mapping("proxyProtocol")
+    version = inner.choice("version", ("V1", "V2"), "V1")  # Istio's default
+    inner.close()
+    return 2 if version == "V2" else 1
 
 
 def _read_port(entry: Fields) -> tuple[int, TrafficPolicy]:

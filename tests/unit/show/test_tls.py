@@ -57,6 +57,18 @@ def test_mutual_tls_of_the_mesh() -> None:
     ]
 
 
+def test_the_proxy_protocol_comes_before_tls() -> None:
+    socket = cluster_json(a_cluster(tls=MESH, proxy_protocol=2))["transport_socket"]
+    assert socket["name"] == "envoy.transport_sockets.upstream_proxy_protocol"
+    found = socket["typed_config"]
+    assert found["@type"].endswith(".proxy_protocol.v3.ProxyProtocolUpstreamTransport")
+    assert found["config"] == {"version": "V2"}
+    assert found["transport_socket"] == cluster_json(a_cluster(tls=MESH))["transport_socket"]
+    socket = cluster_json(a_cluster(proxy_protocol=1))["transport_socket"]
+    inner = socket["typed_config"]["transport_socket"]
+    assert inner["name"] == "envoy.transport_sockets.raw_buffer"
+
+
 def test_where_endpoints_are_judged_one_by_one() -> None:
     shown = cluster_json(
         a_cluster(

@@ -131,6 +131,31 @@ def test_a_port_of_a_subset_inherits_nothing() -> None:
     assert (found.balance, found.connect_timeout) == (Balance.ROUND_ROBIN, 10.0)
 
 
+PROXY = "proxyProtocol: {version: V2}"
+ON_PORT = "portLevelSettings: [{port: {number: 80}, loadBalancer: {simple: RANDOM}}]"
+
+
+@pytest.mark.parametrize(
+    ("policy", "of_subset", "version"),
+    [
+        ("{}", "", 0),
+        (f"{{{PROXY}}}", "", 2),
+        (f"{{{PROXY}}}", "{loadBalancer: {simple: RANDOM}}", 2),
+        (f"{{{PROXY}}}", "{proxyProtocol: {version: V1}}", 1),
+        (f"{{{PROXY}}}", f"{{{ON_PORT}}}", 2),
+        (f"{{{PROXY}, {ON_PORT}}}", "", 0),
+        (f"{{{PROXY}, {ON_PORT}}}", "{proxyProtocol: {version: V1}}", 1),
+        ("{}", "{proxyProtocol: {}}", 1),
+    ],
+)
+def test_proxy_protocol(policy: str, of_subset: str, version: int) -> None:
+    """As `MergeSubsetTrafficPolicy` has it: a service's port drops it, a subset's does not."""
+    subset = f"{{name: v1{', trafficPolicy: ' + of_subset if of_subset else ''}}}"
+    given = "" if policy == "{}" else f"trafficPolicy: {policy}, "
+    text = rule(f"host: {HOST}, {given}subsets: [{subset}]")
+    assert cluster(text, subset="v1").proxy_protocol == version
+
+
 def test_keep_alive_probes() -> None:
     pool = "connectionPool: {tcp: {tcpKeepalive: {probes: 3, time: 7200s, interval: 1500ms}}}"
     found = cluster(rule(f"host: {HOST}, trafficPolicy: {{{pool}}}"))

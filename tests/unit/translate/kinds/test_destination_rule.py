@@ -68,6 +68,14 @@ def test_pools_tls_and_ports() -> None:
     assert policy.ports[81].pool is None
 
 
+@pytest.mark.parametrize(
+    ("given", "version"), [("{version: V1}", 1), ("{version: V2}", 2), ("{}", 1)]
+)
+def test_proxy_protocol(given: str, version: int) -> None:
+    made = rule(f"trafficPolicy: {{proxyProtocol: {given}}}")
+    assert made.policy.proxy_protocol == version
+
+
 def test_selectors_and_export() -> None:
     found = rule("workloadSelector: {matchLabels: {app: a}}", "exportTo: ['.']")
     assert (found.selector, found.export_to) == ({"app": "a"}, (".",))
@@ -243,7 +251,7 @@ def test_faults(spec: list[str], field: str, words: list[str]) -> None:
             "{loadBalancer: {localityLbSetting: {failover: [{from: a, to: b}]}}}",
             "loadBalancer.localityLbSetting.failover",
         ),
-        ("{proxyProtocol: {version: V2}}", "proxyProtocol"),
+        ("{tunnel: {targetHost: a, targetPort: 80}}", "tunnel"),
     ],
 )
 def test_what_is_not_done_is_said(policy: str, field: str) -> None:
