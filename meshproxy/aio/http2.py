@@ -56,8 +56,9 @@ class Stream:
     def on_end(self, trailers: Headers) -> None:
         raise NotImplementedError
 
-    def on_reset(self, code: int) -> None:
-        """The stream is gone: reset by the peer, or with its connection."""
+    def on_reset(self, code: int, reason: str) -> None:
+        """The stream is gone: reset by the peer, or with its connection; or by our codec, if there
+        is a ``reason``: the rule that the peer broke."""
         raise NotImplementedError
 
     def on_writable(self, writable: bool) -> None:
@@ -189,7 +190,7 @@ class Http2Connection(asyncio.Protocol):
         self.lost = exc
         for stream in list(self.streams.values()):
             self.forget(stream)
-            stream.on_reset(Code.CANCEL.value)
+            stream.on_reset(Code.CANCEL.value, "")
 
     def pause_writing(self) -> None:
         self.stopped = True
@@ -204,6 +205,11 @@ class Http2Connection(asyncio.Protocol):
     @property
     def transport(self) -> asyncio.Transport:
         return self._transport
+
+    def relax(self) -> None:
+        """Called about once a second. A peer that does not read what it asks for is not let off."""
+        if not self.stopped:
+            self.codec.relax()
 
     # Subclasses.
 
@@ -263,11 +269,11 @@ class Http2Connection(asyncio.Protocol):
                 if stream is not None:
                     stream.ended_by_peer = True
                     stream.on_end(trailers)
-            case StreamReset(stream_id, code):
+            case StreamReset(stream_id, code, reason):
                 stream = self.streams.get(stream_id)
                 if stream is not None:
                     self.forget(stream)
-                    stream.on_reset(code)
+                    stream.on_reset(code, reason)
             case WindowOpened(stream_id):
                 self._on_window(stream_id)
             case GoAwayCame():

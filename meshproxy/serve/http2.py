@@ -8,7 +8,7 @@ from meshproxy.plan.plan import ChainPlan
 from meshproxy.serve.exchange import Exchange
 from meshproxy.serve.local import local_answer
 from meshproxy.serve.visit import Visit
-from meshproxy.wire.errors import WireError
+from meshproxy.wire.errors import TooLarge, WireError
 from meshproxy.wire.h2 import ALL_STREAMS, Code, HeadersCame, check_trailers, request_head
 from meshproxy.wire.heads import Headers, RequestHead, ResponseHead
 
@@ -37,6 +37,8 @@ class Http2Server(Http2Connection):
         self.streams[event.stream_id] = stream
         stream.ended_by_peer = event.end
         try:
+            if event.too_large:
+                raise TooLarge("the headers are larger than their bound")
             head = request_head(event.headers, event.end, chain.settings.max_request_headers)
         except WireError as error:
             stream.refuse(error)
@@ -45,9 +47,10 @@ class Http2Server(Http2Connection):
 
     def on_broken(self, error: WireError) -> None:
         super().on_broken(error)
-        self.serving.count(
-            "meshproxy_downstream_protocol_errors_total", self.listener, error.details
-        )
+        self.count_broken(error.details)
+
+    def count_broken(self, details: str) -> None:
+        self.serving.count("meshproxy_downstream_protocol_errors_total", self.listener, details)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -68,6 +71,7 @@ class Http2Server(Http2Connection):
         return bool(self.streams)
 
     def check(self, now: float) -> None:
+        self.relax()
         if (
             not self.streams
             and now - self._idle_since > self.visit.chain.settings.downstream_idle_timeout
@@ -123,10 +127,12 @@ class ServerStream(Stream):
         self._exchange.start()
 
     def refuse(self, error: WireError) -> None:
-        """Answer a malformed request on its own stream."""
-        self.connection.serving.count(
-            "meshproxy_downstream_protocol_errors_total", self.connection.listener, error.details
-        )
+        """Answer a request that is too large, or that we do not do, on its own stream; a malformed
+        one resets it (RFC 9113 8.1.1), as its sender can't make sense of an answer."""
+        self.connection.count_broken(error.details)
+        if error.status == 400:
+            self.cut(Code.PROTOCOL_ERROR)
+            return
         answer, body = local_answer(error.status, error.reason.encode())
         self.send_answer(answer, answer.headers)
         self.send_data(body)
@@ -167,9 +173,14 @@ class ServerStream(Stream):
         else:
             self._trailers = trailers
 
-    def on_reset(self, code: int) -> None:
+    def on_reset(self, code: int, reason: str) -> None:
+        if reason:
+            self.connection.count_broken("http2.codec_error")
         if self._exchange is not None:
-            self._exchange.on_client_error(ProxyError(Kind.CLIENT_GONE, side=Side.DOWNSTREAM))
+            problem = ProxyError(Kind.CLIENT_GONE, side=Side.DOWNSTREAM)
+            if reason:
+                problem = ProxyError(Kind.BAD_REQUEST, reason, Side.DOWNSTREAM)
+            self._exchange.on_client_error(problem)
 
     def on_writable(self, writable: bool) -> None:
         if self._exchange is not None:

@@ -179,8 +179,10 @@ class ClientStream(Stream):
         if sink is not None:
             sink.on_answer_end(trailers)
 
-    def on_reset(self, code: int) -> None:
-        if self.connection.closed:
+    def on_reset(self, code: int, reason: str) -> None:
+        if reason:
+            self.fail(ProxyError(Kind.UPSTREAM_PROTOCOL, reason))
+        elif self.connection.closed:
             lost = self.connection.lost
             said = "the upstream closed the connection"
             if isinstance(lost, TlsFailure):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from meshproxy.wire.errors import WireError
 from meshproxy.wire.framing import TOKEN, check_authority, content_length
@@ -34,17 +34,25 @@ class Code(Enum):
     NO_ERROR = 0
     PROTOCOL_ERROR = 1
     INTERNAL_ERROR = 2
+    FLOW_CONTROL_ERROR = 3
+    SETTINGS_TIMEOUT = 4
+    STREAM_CLOSED = 5
+    FRAME_SIZE_ERROR = 6
     REFUSED_STREAM = 7
     CANCEL = 8
+    COMPRESSION_ERROR = 9
+    CONNECT_ERROR = 10
     ENHANCE_YOUR_CALM = 11
 
 
 class HeadersCame(NamedTuple):
-    """A request, an answer, or an interim answer; ``end``: nothing follows."""
+    """A request, an answer, or an interim answer; ``end``: nothing follows. ``too_large``: a
+    request that was over the bound, and has not been kept whole."""
 
     stream_id: int
     headers: Headers
     end: bool
+    too_large: bool = False
 
 
 class DataCame(NamedTuple):
@@ -61,8 +69,11 @@ class StreamEnded(NamedTuple):
 
 
 class StreamReset(NamedTuple):
+    """By the peer; or by us if there is a ``reason``: how the peer broke the rules."""
+
     stream_id: int
     code: int
+    reason: str = ""
 
 
 class WindowOpened(NamedTuple):
@@ -127,13 +138,26 @@ class Codec(Protocol):
         """How many streams the peer lets us have open."""
         ...
 
+    def relax(self) -> None:
+        """A second has passed in which the peer read what we sent: see `wire.h2_floods`."""
+        ...
+
 
 _OF_REQUESTS = {b":method", b":scheme", b":authority", b":path"}  # RFC 9113 8.3.1
 ALL_STREAMS = 2**31 - 1  # RFC 9113 6.8: a GOAWAY that only says that there will be another
 
 _PATH = re.compile(rb"[\x21-\x7e]+")
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
-_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+# RFC 9113 8.2.1, and no other control character: a line break would end a line of HTTP/1.
+_IN_VALUES = bytes((0x09, *range(0x20, 0x7F), *range(0x80, 0x100)))
+# RFC 9113 8.2.2: they are about one connection of HTTP/1.1.
+_OF_CONNECTIONS = frozenset(
+    (b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade")
+)
+_BLANK: Final = (0x09, 0x20)
+_known_names: set[bytes] = set()
+_MOST_NAMES = 1024
+_LONGEST_NAME = 64
 
 
 def request_head(headers: Headers, end: bool, max_fields: int) -> RequestHead:
@@ -154,12 +178,17 @@ def request_head(headers: Headers, end: bool, max_fields: int) -> RequestHead:
         raise WireError("the :path is not a path")
     if pseudo.get(b":scheme") not in (b"http", b"https"):
         raise WireError("the :scheme is neither http nor https")
-    authority = pseudo.get(b":authority")
-    if authority is not None:
+    found = index(fields)
+    host = found.get(b"host")
+    authority = pseudo.get(b":authority", host or b"")
+    if host is not None and b":authority" in pseudo:
         # RFC 9113 8.3.1: Host must not say anything else, and is left out on the way on.
+        if host.lower() != authority.lower():
+            raise WireError("Host and :authority are not the same")
         fields = without(fields, {b"host"})
-    head = RequestHead(method, path, b"", HTTP2, fields, index(fields))
-    head.authority = head.fields.get(b"host", b"") if authority is None else authority
+        del found[b"host"]
+    head = RequestHead(method, path, b"", HTTP2, fields, found)
+    head.authority = authority
     check_authority(head.authority)
     head.scheme = pseudo[b":scheme"]
     head.wire_bytes = _size(headers)
@@ -191,22 +220,43 @@ def check_trailers(trailers: Headers, max_fields: int) -> Headers:
 
 def _split(headers: Headers, max_fields: int) -> tuple[dict[bytes, bytes], Headers]:
     pseudo: dict[bytes, bytes] = {}
-    fields: Headers = []
-    for name, value in headers:
-        if not _VALUE.fullmatch(value):
-            # RFC 9113 8.2.1; a line break would end a line of HTTP/1.
-            raise WireError("a control character in a header")
-        if name[:1] == b":":
+    fields: list[Any] = []
+    values: list[bytes] = []
+    lines: list[Any] = headers
+    for pair in lines:
+        name: bytes = pair[0]
+        value: bytes = pair[1]
+        if value:
+            values.append(value)
+            if value[0] in _BLANK or value[-1] in _BLANK:
+                raise WireError("a header's value begins or ends with a blank")
+        if name in _known_names:
+            fields.append(pair)
+        elif name[:1] == b":":
             if name in pseudo or fields:
                 raise WireError("a pseudo-header twice, or after other headers")
             pseudo[name] = value
-        elif not _NAME.fullmatch(name):
-            raise WireError("a header's name is not a token in lower case")
         else:
-            fields.append((name, value))
+            _check_field(name, value)
+            fields.append(pair)
+    if b"".join(values).translate(None, _IN_VALUES):
+        raise WireError("a control character in a header")
     if len(fields) > max_fields:
         raise WireError(f"more than {max_fields} headers", 431, "too_many_headers")
     return pseudo, fields
+
+
+def _check_field(name: bytes, value: bytes) -> None:
+    """A name that is not among the known ones; it is, afterwards, if nothing can be wrong."""
+    if not _NAME.fullmatch(name):
+        raise WireError("a header's name is not a token in lower case")
+    if name in _OF_CONNECTIONS:
+        raise WireError("a header about a connection of HTTP/1.1")
+    if name == b"te":
+        if value.lower() != b"trailers":
+            raise WireError("TE says something else than trailers")
+    elif len(_known_names) < _MOST_NAMES and len(name) <= _LONGEST_NAME:
+        _known_names.add(name)
 
 
 def _length(fields: dict[bytes, bytes], end: bool) -> int:

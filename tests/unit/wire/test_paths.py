@@ -94,5 +94,7 @@ def test_the_fast_form_is_the_plain_one(kind: PathNormalization, target: bytes) 
     assert found == reference_normalization(kind, target)
     if found is not None:
         again = compile_normalization(kind)(found)
-        if kind is not DECODE and b";" not in found:  # of which %255c and the like make something new
+        if (
+            kind is not DECODE and b";" not in found
+        ):  # of which %255c and the like make something new
             assert again == found
