@@ -12,7 +12,7 @@ from meshproxy.wire.errors import Broken
 from meshproxy.wire.h2 import Event, GoAwayCame, StreamReset, WindowOpened
 from meshproxy.wire.h2_floods import Bounds
 from meshproxy.wire.h2_frames import ACK, FRAME_BYTES, MAX_WINDOW, PING
-from meshproxy.wire.h2_sender import ENDED, RESET_BY_PEER, RESET_BY_US, Sender, StreamState
+from meshproxy.wire.h2_sender import ENDED, RESET_BY_PEER, RESET_BY_US, UNLIMITED, Sender, StreamState
 
 PROTOCOL: Final = 1
 FLOW_CONTROL: Final = 3
@@ -66,6 +66,8 @@ class Control(Sender):
             if self._is_idle(stream_id):
                 raise Broken(PROTOCOL, "HTTP/2: a RST_STREAM on an idle stream")
             self._floods.idle()
+            if self._how_closed(stream_id) == RESET_BY_US:
+                self._remember(stream_id, RESET_BY_PEER)  # nothing of it is on its way any more
             return
         if not self._client:
             self._floods.reset()
@@ -87,7 +89,9 @@ class Control(Sender):
             raise Broken(FRAME_SIZE, "HTTP/2: SETTINGS of another size")
         self._floods.control(1 + len(self._streams) // _STREAMS_A_SETTING)
         self._floods.check_windows()
-        self._settled = True
+        if not self._settled:
+            self._settled = True
+            self._peer_streams = UNLIMITED
         window = self._stream_send_window
         for at in range(0, len(payload), 6):
             key = int.from_bytes(payload[at : at + 2], "big")
@@ -183,6 +187,8 @@ class Control(Sender):
             self._events.append(StreamReset(stream_id, code, reason))
 
     def _is_idle(self, stream_id: int) -> bool:
-        """Whether nobody has opened it yet (section 5.1.1)."""
+        """Whether nobody has opened it yet (section 5.1.1); stream 0 never is."""
+        if stream_id == 0:
+            return True
         ours = bool(stream_id & 1) == self._client
         return stream_id >= self._next if ours else stream_id > self._last

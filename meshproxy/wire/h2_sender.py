@@ -25,7 +25,8 @@ from meshproxy.wire.heads import Headers
 from meshproxy.wire.hpack_encoder import Encoder
 
 CONNECTION_WINDOW: Final = 1024 * 1024
-_UNLIMITED: Final = 1 << 20  # streams, where the peer sets no limit
+UNLIMITED: Final = 1 << 20  # streams, where the peer sets no limit
+_UNTIL_TOLD: Final = 100  # streams; the least that RFC 9113 6.5.2 advises a peer to take
 _HEAD: Final[Any] = (b":method", b"HEAD")
 
 # How a stream came to its end.
@@ -81,7 +82,7 @@ class Sender:
         self._send_window = WINDOW
         self._stream_send_window = WINDOW
         self._peer_frame = FRAME_BYTES
-        self._peer_streams = _UNLIMITED
+        self._peer_streams = _UNTIL_TOLD
         # What we let the peer do. Until it knows our settings it goes by the default window.
         self._receive_window = CONNECTION_WINDOW
         self._owed = 0
