@@ -100,10 +100,9 @@ class Http2Server(Http2Connection):
 class ServerStream(Stream):
     """A `DownstreamStream`."""
 
-    connection: Http2Server
-
-    def __init__(self, connection: Http2Server, stream_id: int) -> None:
-        super().__init__(connection, stream_id)
+    def __init__(self, server: Http2Server, stream_id: int) -> None:
+        super().__init__(server, stream_id)
+        self._server = server
         self._exchange: Exchange | None = None
         self._head: RequestHead | None = None
         self._started = False  # the exchange wants the body
@@ -114,9 +113,9 @@ class ServerStream(Stream):
         self.wire_out = 0
 
     def begin(self, chain: ChainPlan, head: RequestHead) -> None:
-        connection = self.connection
-        serving = connection.serving
-        record = connection.visit.record()
+        server = self._server
+        serving = server.serving
+        record = server.visit.record()
         record.protocol = "HTTP/2"
         record.request = head
         record.path = head.path
@@ -129,7 +128,7 @@ class ServerStream(Stream):
     def refuse(self, error: WireError) -> None:
         """Answer a request that is too large, or that we do not do, on its own stream; a malformed
         one resets it (RFC 9113 8.1.1), as its sender can't make sense of an answer."""
-        self.connection.count_broken(error.details)
+        self._server.count_broken(error.details)
         if error.status == 400:
             self.cut(Code.PROTOCOL_ERROR)
             return
@@ -160,7 +159,7 @@ class ServerStream(Stream):
     def on_end(self, trailers: Headers) -> None:
         try:
             trailers = check_trailers(
-                trailers, self.connection.visit.chain.settings.max_request_headers
+                trailers, self._server.visit.chain.settings.max_request_headers
             )
         except WireError as error:
             self.cut(Code.PROTOCOL_ERROR)
@@ -175,7 +174,7 @@ class ServerStream(Stream):
 
     def on_reset(self, code: int, reason: str) -> None:
         if reason:
-            self.connection.count_broken("http2.codec_error")
+            self._server.count_broken("http2.codec_error")
         if self._exchange is not None:
             problem = ProxyError(Kind.CLIENT_GONE, side=Side.DOWNSTREAM)
             if reason:

@@ -74,15 +74,14 @@ class Http2Client(Http2Connection):
 class ClientStream(Stream):
     """An `UpstreamStream`."""
 
-    connection: Http2Client
-
-    def __init__(self, connection: Http2Client) -> None:
-        super().__init__(connection, 0)
+    def __init__(self, client: Http2Client) -> None:
+        super().__init__(client, 0)
+        self._client = client
         self._sink: AnswerSink | None = None
         self._method = b""
         self._answered = False
         self._sent = False
-        self.reused = connection.reused
+        self.reused = client.reused
 
     @property
     def local(self) -> Address:
@@ -142,7 +141,7 @@ class ClientStream(Stream):
         if sink is None:
             return
         try:
-            answer = response_head(headers, end, self._method, self.connection.max_fields)
+            answer = response_head(headers, end, self._method, self._client.max_fields)
         except WireError as error:
             self.cut(Code.PROTOCOL_ERROR)
             self.fail(ProxyError(Kind.UPSTREAM_PROTOCOL, error.reason))
@@ -163,7 +162,7 @@ class ClientStream(Stream):
 
     def on_end(self, trailers: Headers) -> None:
         try:
-            trailers = check_trailers(trailers, self.connection.max_fields)
+            trailers = check_trailers(trailers, self._client.max_fields)
         except WireError as error:
             self.cut(Code.PROTOCOL_ERROR)
             self.fail(ProxyError(Kind.UPSTREAM_PROTOCOL, error.reason))

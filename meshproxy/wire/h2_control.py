@@ -12,7 +12,14 @@ from meshproxy.wire.errors import Broken
 from meshproxy.wire.h2 import Event, GoAwayCame, StreamReset, WindowOpened
 from meshproxy.wire.h2_floods import Bounds
 from meshproxy.wire.h2_frames import ACK, FRAME_BYTES, MAX_WINDOW, PING
-from meshproxy.wire.h2_sender import ENDED, RESET_BY_PEER, RESET_BY_US, UNLIMITED, Sender, StreamState
+from meshproxy.wire.h2_sender import (
+    ENDED,
+    RESET_BY_PEER,
+    RESET_BY_US,
+    UNLIMITED,
+    Sender,
+    StreamState,
+)
 
 PROTOCOL: Final = 1
 FLOW_CONTROL: Final = 3
