@@ -9,7 +9,15 @@ from meshproxy.serve.exchange import Exchange
 from meshproxy.serve.local import local_answer
 from meshproxy.serve.visit import Visit
 from meshproxy.wire.errors import TooLarge, WireError
-from meshproxy.wire.h2 import ALL_STREAMS, Code, HeadersCame, check_trailers, request_head
+from meshproxy.wire.h2 import (
+    ALL_STREAMS,
+    Code,
+    HeadersCame,
+    check_trailers,
+    in_lower_case,
+    request_head,
+    size_of,
+)
 from meshproxy.wire.heads import Headers, RequestHead, ResponseHead
 
 
@@ -211,8 +219,8 @@ class ServerStream(Stream):
     def _send_headers(self, head: ResponseHead, headers: Headers, end: bool) -> None:
         if self.open:
             lines = [(b":status", b"%d" % head.status)]
-            lines += [(name.lower(), value) for name, value in headers]
-            self.wire_out += sum(len(name) + len(value) + 4 for name, value in lines)
+            lines += in_lower_case(headers)
+            self.wire_out += size_of(lines)
             self.connection.codec.send_headers(self.id, lines, end)
             self.connection.flush()
 
@@ -221,7 +229,7 @@ class ServerStream(Stream):
         self.write(data)
 
     def send_end(self, trailers: Headers) -> None:
-        self.write_end([(name.lower(), value) for name, value in trailers])
+        self.write_end(in_lower_case(trailers))
 
     def flush(self) -> None:
         """The connection writes once for each read of its own."""

@@ -12,7 +12,14 @@ from meshproxy.record import Secured
 from meshproxy.tls.errors import TlsFailure
 from meshproxy.upstream.stream import AnswerSink
 from meshproxy.wire.errors import WireError
-from meshproxy.wire.h2 import Code, Codec, GoAwayCame, check_trailers, response_head
+from meshproxy.wire.h2 import (
+    Code,
+    Codec,
+    GoAwayCame,
+    check_trailers,
+    in_lower_case,
+    response_head,
+)
 from meshproxy.wire.heads import Headers, RequestHead
 
 if TYPE_CHECKING:
@@ -107,7 +114,7 @@ class ClientStream(Stream):
             (b":authority", head.authority),
             (b":path", head.path),
         ]
-        lines += [(n.lower(), v) for n, v in headers if n.lower() != b"host"]
+        lines += [pair for pair in in_lower_case(headers) if pair[0] != b"host"]
         if head.fields.get(b"te", b"").lower() == b"trailers":
             lines.append((b"te", b"trailers"))
         connection.codec.send_headers(self.id, lines, self._sent)
@@ -117,7 +124,7 @@ class ClientStream(Stream):
         self.write(data)
 
     def send_end(self, trailers: Headers) -> None:
-        self.write_end([(name.lower(), value) for name, value in trailers])
+        self.write_end(in_lower_case(trailers))
 
     def flush(self) -> None:
         """The connection writes once for each read of its own."""

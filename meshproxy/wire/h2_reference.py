@@ -15,6 +15,7 @@ import hyperframe.frame
 from meshproxy.wire.errors import WireError
 from meshproxy.wire.h2 import (
     Code,
+    Codec,
     DataCame,
     Event,
     GoAwayCame,
@@ -41,7 +42,7 @@ class _Connection(h2.connection.H2Connection):
         return [], [event]
 
 
-class ReferenceCodec:
+class ReferenceCodec(Codec):
     """See `meshproxy.wire.h2.Codec`."""
 
     def __init__(self, client: bool, max_streams: int, window: int, max_header_bytes: int) -> None:

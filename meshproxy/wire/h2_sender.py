@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from meshproxy.wire import h2_frames as frames
-from meshproxy.wire.h2 import Code
+from meshproxy.wire.h2 import Code, Codec
 from meshproxy.wire.h2_floods import Bounds, Floods
 from meshproxy.wire.h2_frames import (
     DATA,
@@ -65,7 +65,7 @@ class StreamState:
         self.expected = -1
 
 
-class Sender:
+class Sender(Codec):
     """The sending half of `meshproxy.wire.h2.Codec`."""
 
     def __init__(self, client: bool, window: int, bounds: Bounds) -> None:
