@@ -8,8 +8,7 @@ Sources stay beside what is made of them, and everything works without: a missin
 speed alone. Compile what is installed or copied, never the checkout itself, where a stale library
 would hide an edited source. Exit status 3: no compiler, or no Python headers.
 
-What is compiled is what runs for each request. Not HTTP/2 (its codec is a library) and not what
-reads configuration.
+What is compiled is what runs for each request, not what reads configuration.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from pathlib import Path
 
 _ROOMS = {
     "": ("record",),
-    "aio": ("outbox", "protocol", "timers"),
+    "aio": ("http2", "outbox", "protocol", "timers"),
     "base": ("errors",),
     "cluster": ("balance", "endpoints", "pool"),
     "plan": ("hosts", "plan", "sinks"),
@@ -38,6 +37,7 @@ _ROOMS = {
         "gate",
         "headers",
         "http1",
+        "http2",
         "ledger",
         "local",
         "serving",
@@ -46,10 +46,11 @@ _ROOMS = {
     ),
     "telemetry": ("access_log", "metrics", "operators"),
     "tls": ("layer",),
-    "upstream": ("http1", "stream", "tcp", "upstreams"),
+    "upstream": ("http1", "http2", "stream", "tcp", "upstreams"),
     "wire": (
         *("chunked", "framing", "grpc", "h1", "h1_fast", "h1_reference", "h1_write", "heads"),
-        *("paths", "sniff"),
+        *("h2", "h2_control", "h2_fast", "h2_floods", "h2_frames", "h2_reference", "h2_sender"),
+        *("hpack_decoder", "hpack_encoder", "hpack_tables", "huffman", "paths", "sniff"),
     ),
 }
 SOURCES = [

@@ -8,6 +8,7 @@
 #   scripts/setup.sh compiled             print the path of a compiled copy of this checkout (made if
 #                                         need be); of the checkout itself where there is no compiler
 #   scripts/setup.sh system TOOL...       install or name the missing system programs
+#   scripts/setup.sh go TOOL...           the same for programs that Go builds, into ~/go/bin
 set -eu
 umask 022  # what is made here is for uid 1337 too
 
@@ -131,6 +132,7 @@ ip iproute2 network namespaces: namespace tests and the full demo
 buildah buildah the test of the container image
 debootstrap debootstrap the base of that test, where MESHPROXY_IMAGE_BASE names none
 setpriv util-linux running the sidecar as uid 1337
+go golang-go what is built by it: h2spec
 EOF
 }
 
@@ -150,9 +152,35 @@ system() {
     done
 }
 
+# tool package version what is skipped without it
+go_catalogue() {
+    cat <<'EOF'
+h2spec github.com/summerwind/h2spec/cmd/h2spec v2.2.1+incompatible every rule of HTTP/2, case by case
+EOF
+}
+
+go_tools() {
+    for tool in "$@"; do
+        [ -x "$HOME/go/bin/$tool" ] && continue
+        command -v go >/dev/null || system go
+        command -v go >/dev/null || continue
+        # shellcheck disable=SC2046
+        go_build $(go_catalogue | grep "^$tool ")
+    done
+}
+
+go_build() {
+    say "building $1"
+    GOBIN=$HOME/go/bin go install "$2@$3" >/dev/null 2>&1 && return
+    tool=$1
+    shift 3
+    say "$tool can't be built: skipped is $*"
+}
+
 case ${1:-} in
 venv) shift; venv "$@" ;;
 compiled) compiled ;;
 system) shift; system "$@" ;;
-*) say "usage: scripts/setup.sh venv [runtime|dev] | compiled | system TOOL..."; exit 2 ;;
+go) shift; go_tools "$@" ;;
+*) say "usage: scripts/setup.sh venv [runtime|dev] | compiled | system TOOL... | go TOOL..."; exit 2 ;;
 esac

@@ -11,6 +11,7 @@ from statistics import median
 
 from benchmarks.micro.exchange import Exchanges
 from benchmarks.micro.functions import FUNCTIONS
+from benchmarks.micro.http2 import HTTP2, Http2Exchanges
 from benchmarks.micro.timing import Block, Rounds, by_case, repeated, yardstick
 from benchmarks.report.stats import ratios
 from benchmarks.report.table import table
@@ -21,8 +22,11 @@ EXCHANGES: dict[str, Callable[[], Block]] = {
     "request, text log": lambda: Exchanges("text").run,
     "request, no log": lambda: Exchanges("off").run,
     "request, JSON log, h11": lambda: Exchanges("json", "h11").run,
+    "request, JSON log, HTTP/2": lambda: Http2Exchanges("json").run,
+    "request, no log, HTTP/2": lambda: Http2Exchanges("off").run,
+    "request, no log, HTTP/2, h2": lambda: Http2Exchanges("off", "h2").run,
 }
-CASES = {**EXCHANGES, **FUNCTIONS}
+CASES = {**EXCHANGES, **FUNCTIONS, **HTTP2}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -37,17 +37,21 @@ class Stuck(Exception):
 class Exchanges:
     """A worker with client connections. ``log``: json, text or off, written to ``/dev/null``."""
 
+    connections = CONNECTIONS
+    protocol = "http"
+    transport: type[Transport] = Transport
+
     def __init__(self, log: str, codec: str = "fast") -> None:
-        self._loop = Loop()
+        self._loop = Loop(self.transport)
         ours, theirs = socket.socketpair()
-        options = WorkerOptions(http1_codec=codec, log_level="warning")
+        options = WorkerOptions(**self.options(codec), log_level="warning")
         self._worker = Worker(self._loop, theirs, Page(new_page()), 0, options)
         self._told: list[Kind] = []
         self._channel = Channel(self._loop, ours, self._on_message, lambda: None)
         self._configure(log)
         self._make = request_maker()
         self._number = 0
-        self._clients = [self._connect(number) for number in range(CONNECTIONS)]
+        self._clients = [self._connect(number) for number in range(self.connections)]
         # Twice: the first block dials, the second finds every connection open.
         for _ in range(2):
             self.run(CONNECTIONS)
@@ -66,6 +70,9 @@ class Exchanges:
         self._loop.turn()
         self._loop.close()
         gc.unfreeze()  # a worker freezes its heap when it starts
+
+    def options(self, codec: str) -> dict[str, Any]:
+        return {"http1_codec": codec}
 
     @property
     def carried(self) -> int:
@@ -98,7 +105,7 @@ class Exchanges:
             client.last = b""
 
     def _configure(self, log: str) -> None:
-        whole = snapshot(log)
+        whole = snapshot(log, self.protocol)
         listener = next(name for name, found in whole.listeners.items() if found.port == PORT)
         with socket.socket() as unused:
             self._channel.send(Kind.LISTEN, pickle.dumps((listener, "")), (unused.fileno(),))
@@ -108,7 +115,7 @@ class Exchanges:
             self._until(lambda: bool(self._loop.factories), "the worker takes no configuration")
 
     def _connect(self, number: int) -> Transport:
-        client = Transport(("127.0.0.1", 40_000 + number), ("127.0.0.1", PORT))
+        client = self.transport(("127.0.0.1", 40_000 + number), ("127.0.0.1", PORT))
         client.connect(self._loop.factories[0]())
         return client
 

@@ -31,11 +31,20 @@ class Transport(FakeTransport):
         self.write(b"".join(pieces))
 
 
+class Gathering(Transport):
+    """Keeps all that was written since somebody looked."""
+
+    def write(self, data: bytes) -> None:
+        self.bytes += len(data)
+        self.last += data
+
+
 class Loop(asyncio.SelectorEventLoop):
     """``upstreams`` are the connections that were dialled, each with its protocol."""
 
-    def __init__(self) -> None:
+    def __init__(self, transport: type[Transport] = Transport) -> None:
         super().__init__()
+        self.transport = transport
         self.factories: list[Callable[[], Any]] = []
         self.upstreams: list[Transport] = []
 
@@ -49,7 +58,7 @@ class Loop(asyncio.SelectorEventLoop):
     async def create_connection(  # type: ignore[override]
         self, factory: Callable[[], Any], host: str = "", port: int = 0, **options: Any
     ) -> Any:
-        transport = Transport((host, port), ("127.0.0.1", 50_000 + len(self.upstreams)))
+        transport = self.transport((host, port), ("127.0.0.1", 50_000 + len(self.upstreams)))
         self.upstreams.append(transport)
         transport.connect(factory())
         return transport, transport.protocol

@@ -11,9 +11,10 @@ from meshproxy.translate import Options, SourceText, Translator
 PORT = 9100
 
 
-def snapshot(log: str) -> Snapshot:
-    """``log``: json, text or off; it goes to ``/dev/null``."""
-    text = configuration(PORT, (9001, 9002), log, "http")
+def snapshot(log: str, protocol: str = "http") -> Snapshot:
+    """``log``: json, text or off; it goes to ``/dev/null``. ``protocol``: http or http2, of the
+    service and its workloads."""
+    text = configuration(PORT, (9001, 9002), log, protocol)
     options = Options(workload=("default", "front"), outbound_port=0, inbound_port=0)
     translation = Translator(options).run([SourceText("mesh.yaml", text)])
     assert translation.snapshot is not None, translation.problems

@@ -109,15 +109,17 @@ def form(root: Path) -> str:
 def configuration(
     port: int, upstreams: tuple[int, int], log: str, protocol: str, account: str = ""
 ) -> str:
-    """The mesh as YAML documents. ``account``: who the service runs as, and so has a sidecar."""
+    """The mesh as YAML documents. ``protocol``: http, http2 or tcp. ``account``: who the service
+    runs as, and so has a sidecar."""
     v1, v2 = upstreams
+    kind = protocol.removesuffix("2")
     text = _MESH.format(
-        port=port, v1=v1, v2=v2, protocol=protocol, kind=protocol, upper=protocol.upper()
+        port=port, v1=v1, v2=v2, protocol=protocol, kind=kind, upper=protocol.upper()
     )
     if account:
         text = text.replace("  host: inv\n", "  host: inv\n" + _MUTUAL)
         text = text.replace("}, ports: {", f"}}, serviceAccount: {account}, ports: {{")
-    if protocol == "http":
+    if kind == "http":
         text = text.replace("  - route:\n", _RETRIES)
     return text if log == "off" else text + _LOG.format(encoding=log.upper())
 

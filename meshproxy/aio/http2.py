@@ -56,8 +56,9 @@ class Stream:
     def on_end(self, trailers: Headers) -> None:
         raise NotImplementedError
 
-    def on_reset(self, code: int) -> None:
-        """The stream is gone: reset by the peer, or with its connection."""
+    def on_reset(self, code: int, reason: str) -> None:
+        """The stream is gone: reset by the peer, or with its connection; or by our codec, if there
+        is a ``reason``: the rule that the peer broke."""
         raise NotImplementedError
 
     def on_writable(self, writable: bool) -> None:
@@ -189,7 +190,7 @@ class Http2Connection(asyncio.Protocol):
         self.lost = exc
         for stream in list(self.streams.values()):
             self.forget(stream)
-            stream.on_reset(Code.CANCEL.value)
+            stream.on_reset(Code.CANCEL.value, "")
 
     def pause_writing(self) -> None:
         self.stopped = True
@@ -204,6 +205,11 @@ class Http2Connection(asyncio.Protocol):
     @property
     def transport(self) -> asyncio.Transport:
         return self._transport
+
+    def relax(self) -> None:
+        """Called about once a second. A peer that does not read what it asks for is not let off."""
+        if not self.stopped:
+            self.codec.relax()
 
     # Subclasses.
 
@@ -244,34 +250,33 @@ class Http2Connection(asyncio.Protocol):
         self.streams.pop(stream.id, None)
 
     def _on_event(self, event: object) -> None:
-        match event:
-            case DataCame(stream_id, data, counted):
-                stream = self.streams.get(stream_id)
-                if stream is None:
-                    self.codec.consumed(stream_id, counted)
-                else:
-                    stream.received(data, counted)
-            case HeadersCame(stream_id, headers, end):
-                stream = self.streams.get(stream_id)
-                if stream is None:
-                    self.on_new_stream(event)
-                else:
-                    stream.ended_by_peer = end
-                    stream.on_headers(headers, end)
-            case StreamEnded(stream_id, trailers):
-                stream = self.streams.get(stream_id)
-                if stream is not None:
-                    stream.ended_by_peer = True
-                    stream.on_end(trailers)
-            case StreamReset(stream_id, code):
-                stream = self.streams.get(stream_id)
-                if stream is not None:
-                    self.forget(stream)
-                    stream.on_reset(code)
-            case WindowOpened(stream_id):
-                self._on_window(stream_id)
-            case GoAwayCame():
-                self.on_go_away(event)
+        if isinstance(event, DataCame):
+            stream = self.streams.get(event.stream_id)
+            if stream is None:
+                self.codec.consumed(event.stream_id, event.counted)
+            else:
+                stream.received(event.data, event.counted)
+        elif isinstance(event, HeadersCame):
+            stream = self.streams.get(event.stream_id)
+            if stream is None:
+                self.on_new_stream(event)
+            else:
+                stream.ended_by_peer = event.end
+                stream.on_headers(event.headers, event.end)
+        elif isinstance(event, StreamEnded):
+            stream = self.streams.get(event.stream_id)
+            if stream is not None:
+                stream.ended_by_peer = True
+                stream.on_end(event.trailers)
+        elif isinstance(event, StreamReset):
+            stream = self.streams.get(event.stream_id)
+            if stream is not None:
+                self.forget(stream)
+                stream.on_reset(event.code, event.reason)
+        elif isinstance(event, WindowOpened):
+            self._on_window(event.stream_id)
+        elif isinstance(event, GoAwayCame):
+            self.on_go_away(event)
 
     def _on_window(self, stream_id: int) -> None:
         if stream_id:

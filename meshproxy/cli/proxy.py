@@ -82,7 +82,7 @@ _PORT = click.IntRange(0, 65535)
     type=click.Choice(HTTP2),
     default=HTTP2[0],
     show_default=True,
-    help="Who reads HTTP/2.",
+    help="Who reads HTTP/2: fast is our own, h2 the reference.",
 )
 @click.option(
     "--bind",

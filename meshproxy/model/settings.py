@@ -20,6 +20,15 @@ class Settings:
     max_pipelined_bytes: int = 256 * 1024  # read ahead of the request being answered
     max_idle_upstream: int = 1024  # idle upstream connections kept, per endpoint and worker
     max_h2_streams: int = 1024  # Envoy: concurrent streams of one downstream connection
+    # What an HTTP/2 connection may do in a second, all the time: see `wire.h2_floods`.
+    max_h2_resets: int = 500  # streams a client gives up, a second; Envoy: 500, then half of all
+    max_h2_owed_resets: int = 500  # streams a peer makes us reset, a second
+    max_h2_control_frames: int = 10_000  # PING and SETTINGS, a second; gRPC pings for each read
+    max_h2_empty_frames: int = 100  # DATA without data, a second; Envoy: one after another
+    max_h2_idle_frames: int = 10_000  # PRIORITY, unknown and late frames, a second
+    max_h2_window_updates: int = 2000  # a second, beside Envoy's 10 for each DATA frame we send
+    max_h2_tiny_windows: int = 1000  # DATA frames that a window kept under 64 bytes, a second
+    max_h2_continuations: int = 32  # CONTINUATION frames of one header block
     max_client_hello_bytes: int = 16 * 1024  # Envoy: tls_inspector max_client_hello_size
     max_tls_handshakes: int = 1024  # of callers at a time, per worker
     buffer_bytes: int = 256 * 1024  # per connection and direction before the sender is stopped

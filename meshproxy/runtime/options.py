@@ -10,7 +10,7 @@ class WorkerOptions:
     """What a worker has to know beyond the configuration."""
 
     http1_codec: str = "fast"
-    http2_codec: str = "h2"
+    http2_codec: str = "fast"
     log_level: str = "info"
     log_format: str = "text"
     drain_duration: float = 25.0  # seconds
@@ -28,7 +28,7 @@ class ProxyOptions:
     trust_domain: str = "cluster.local"
     concurrency: int | None = None
     http1_codec: str = "fast"
-    http2_codec: str = "h2"
+    http2_codec: str = "fast"
     bind: tuple[str, ...] = ()
     outbound_port: int = 15001
     inbound_port: int = 15006

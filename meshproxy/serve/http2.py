@@ -8,8 +8,16 @@ from meshproxy.plan.plan import ChainPlan
 from meshproxy.serve.exchange import Exchange
 from meshproxy.serve.local import local_answer
 from meshproxy.serve.visit import Visit
-from meshproxy.wire.errors import WireError
-from meshproxy.wire.h2 import ALL_STREAMS, Code, HeadersCame, check_trailers, request_head
+from meshproxy.wire.errors import TooLarge, WireError
+from meshproxy.wire.h2 import (
+    ALL_STREAMS,
+    Code,
+    HeadersCame,
+    check_trailers,
+    in_lower_case,
+    request_head,
+    size_of,
+)
 from meshproxy.wire.heads import Headers, RequestHead, ResponseHead
 
 
@@ -37,6 +45,8 @@ class Http2Server(Http2Connection):
         self.streams[event.stream_id] = stream
         stream.ended_by_peer = event.end
         try:
+            if event.too_large:
+                raise TooLarge("the headers are larger than their bound")
             head = request_head(event.headers, event.end, chain.settings.max_request_headers)
         except WireError as error:
             stream.refuse(error)
@@ -45,9 +55,10 @@ class Http2Server(Http2Connection):
 
     def on_broken(self, error: WireError) -> None:
         super().on_broken(error)
-        self.serving.count(
-            "meshproxy_downstream_protocol_errors_total", self.listener, error.details
-        )
+        self.count_broken(error.details)
+
+    def count_broken(self, details: str) -> None:
+        self.serving.count("meshproxy_downstream_protocol_errors_total", self.listener, details)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -69,6 +80,7 @@ class Http2Server(Http2Connection):
         return bool(self.streams)
 
     def check(self, now: float) -> None:
+        self.relax()
         if (
             not self.streams
             and now - self._idle_since > self.visit.chain.settings.downstream_idle_timeout
@@ -97,10 +109,9 @@ class Http2Server(Http2Connection):
 class ServerStream(Stream):
     """A `DownstreamStream`."""
 
-    connection: Http2Server
-
-    def __init__(self, connection: Http2Server, stream_id: int) -> None:
-        super().__init__(connection, stream_id)
+    def __init__(self, server: Http2Server, stream_id: int) -> None:
+        super().__init__(server, stream_id)
+        self._server = server
         self._exchange: Exchange | None = None
         self._head: RequestHead | None = None
         self._started = False  # the exchange wants the body
@@ -111,9 +122,9 @@ class ServerStream(Stream):
         self.wire_out = 0
 
     def begin(self, chain: ChainPlan, head: RequestHead) -> None:
-        connection = self.connection
-        serving = connection.serving
-        record = connection.visit.record()
+        server = self._server
+        serving = server.serving
+        record = server.visit.record()
         record.protocol = "HTTP/2"
         record.request = head
         record.path = head.path
@@ -124,10 +135,12 @@ class ServerStream(Stream):
         self._exchange.start()
 
     def refuse(self, error: WireError) -> None:
-        """Answer a malformed request on its own stream."""
-        self.connection.serving.count(
-            "meshproxy_downstream_protocol_errors_total", self.connection.listener, error.details
-        )
+        """Answer a request that is too large, or that we do not do, on its own stream; a malformed
+        one resets it (RFC 9113 8.1.1), as its sender can't make sense of an answer."""
+        self._server.count_broken(error.details)
+        if error.status == 400:
+            self.cut(Code.PROTOCOL_ERROR)
+            return
         answer, body = local_answer(error.status, error.reason.encode())
         self.send_answer(answer, answer.headers)
         self.send_data(body)
@@ -155,7 +168,7 @@ class ServerStream(Stream):
     def on_end(self, trailers: Headers) -> None:
         try:
             trailers = check_trailers(
-                trailers, self.connection.visit.chain.settings.max_request_headers
+                trailers, self._server.visit.chain.settings.max_request_headers
             )
         except WireError as error:
             self.cut(Code.PROTOCOL_ERROR)
@@ -168,9 +181,14 @@ class ServerStream(Stream):
         else:
             self._trailers = trailers
 
-    def on_reset(self, code: int) -> None:
+    def on_reset(self, code: int, reason: str) -> None:
+        if reason:
+            self._server.count_broken("http2.codec_error")
         if self._exchange is not None:
-            self._exchange.on_client_error(ProxyError(Kind.CLIENT_GONE, side=Side.DOWNSTREAM))
+            problem = ProxyError(Kind.CLIENT_GONE, side=Side.DOWNSTREAM)
+            if reason:
+                problem = ProxyError(Kind.BAD_REQUEST, reason, Side.DOWNSTREAM)
+            self._exchange.on_client_error(problem)
 
     def on_writable(self, writable: bool) -> None:
         if self._exchange is not None:
@@ -202,8 +220,8 @@ class ServerStream(Stream):
     def _send_headers(self, head: ResponseHead, headers: Headers, end: bool) -> None:
         if self.open:
             lines = [(b":status", b"%d" % head.status)]
-            lines += [(name.lower(), value) for name, value in headers]
-            self.wire_out += sum(len(name) + len(value) + 4 for name, value in lines)
+            lines += in_lower_case(headers)
+            self.wire_out += size_of(lines)
             self.connection.codec.send_headers(self.id, lines, end)
             self.connection.flush()
 
@@ -212,7 +230,7 @@ class ServerStream(Stream):
         self.write(data)
 
     def send_end(self, trailers: Headers) -> None:
-        self.write_end([(name.lower(), value) for name, value in trailers])
+        self.write_end(in_lower_case(trailers))
 
     def flush(self) -> None:
         """The connection writes once for each read of its own."""

@@ -12,7 +12,14 @@ from meshproxy.record import Secured
 from meshproxy.tls.errors import TlsFailure
 from meshproxy.upstream.stream import AnswerSink
 from meshproxy.wire.errors import WireError
-from meshproxy.wire.h2 import Code, Codec, GoAwayCame, check_trailers, response_head
+from meshproxy.wire.h2 import (
+    Code,
+    Codec,
+    GoAwayCame,
+    check_trailers,
+    in_lower_case,
+    response_head,
+)
 from meshproxy.wire.heads import Headers, RequestHead
 
 if TYPE_CHECKING:
@@ -74,15 +81,14 @@ class Http2Client(Http2Connection):
 class ClientStream(Stream):
     """An `UpstreamStream`."""
 
-    connection: Http2Client
-
-    def __init__(self, connection: Http2Client) -> None:
-        super().__init__(connection, 0)
+    def __init__(self, client: Http2Client) -> None:
+        super().__init__(client, 0)
+        self._client = client
         self._sink: AnswerSink | None = None
         self._method = b""
         self._answered = False
         self._sent = False
-        self.reused = connection.reused
+        self.reused = client.reused
 
     @property
     def local(self) -> Address:
@@ -108,7 +114,7 @@ class ClientStream(Stream):
             (b":authority", head.authority),
             (b":path", head.path),
         ]
-        lines += [(n.lower(), v) for n, v in headers if n.lower() != b"host"]
+        lines += [pair for pair in in_lower_case(headers) if pair[0] != b"host"]
         if head.fields.get(b"te", b"").lower() == b"trailers":
             lines.append((b"te", b"trailers"))
         connection.codec.send_headers(self.id, lines, self._sent)
@@ -118,7 +124,7 @@ class ClientStream(Stream):
         self.write(data)
 
     def send_end(self, trailers: Headers) -> None:
-        self.write_end([(name.lower(), value) for name, value in trailers])
+        self.write_end(in_lower_case(trailers))
 
     def flush(self) -> None:
         """The connection writes once for each read of its own."""
@@ -142,7 +148,7 @@ class ClientStream(Stream):
         if sink is None:
             return
         try:
-            answer = response_head(headers, end, self._method, self.connection.max_fields)
+            answer = response_head(headers, end, self._method, self._client.max_fields)
         except WireError as error:
             self.cut(Code.PROTOCOL_ERROR)
             self.fail(ProxyError(Kind.UPSTREAM_PROTOCOL, error.reason))
@@ -163,7 +169,7 @@ class ClientStream(Stream):
 
     def on_end(self, trailers: Headers) -> None:
         try:
-            trailers = check_trailers(trailers, self.connection.max_fields)
+            trailers = check_trailers(trailers, self._client.max_fields)
         except WireError as error:
             self.cut(Code.PROTOCOL_ERROR)
             self.fail(ProxyError(Kind.UPSTREAM_PROTOCOL, error.reason))
@@ -179,8 +185,10 @@ class ClientStream(Stream):
         if sink is not None:
             sink.on_answer_end(trailers)
 
-    def on_reset(self, code: int) -> None:
-        if self.connection.closed:
+    def on_reset(self, code: int, reason: str) -> None:
+        if reason:
+            self.fail(ProxyError(Kind.UPSTREAM_PROTOCOL, reason))
+        elif self.connection.closed:
             lost = self.connection.lost
             said = "the upstream closed the connection"
             if isinstance(lost, TlsFailure):

@@ -359,6 +359,7 @@ class Upstreams:
             for connection in endpoint.pool.expired(before):
                 connection.close()
             for shared in endpoint.pool.shared:
+                shared.relax()
                 if not shared.streams and shared.idle_since < before:
                     shared.close()
         self._registry.sweep()

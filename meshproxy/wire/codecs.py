@@ -8,9 +8,11 @@ from meshproxy.model.settings import Settings
 from meshproxy.wire.h1 import Reader
 from meshproxy.wire.h1_fast import FastReader
 from meshproxy.wire.h2 import Codec
+from meshproxy.wire.h2_fast import FastCodec
+from meshproxy.wire.h2_floods import Bounds
 
 HTTP1 = ("fast", "h11")
-HTTP2 = ("h2",)
+HTTP2 = ("fast", "h2")
 
 
 MakeReader = Callable[[int, int], Reader]
@@ -29,14 +31,34 @@ def http1_reader(name: str) -> MakeReader:
 
 
 def http2_codec(name: str) -> MakeCodec:
+    return _fast_codec if name == "fast" else _reference_codec
+
+
+def _fast_codec(client: bool, settings: Settings) -> Codec:
+    return FastCodec(
+        client,
+        settings.max_h2_streams,
+        settings.buffer_bytes,
+        settings.max_response_headers_bytes if client else settings.max_request_headers_bytes,
+        Bounds(
+            settings.max_h2_resets,
+            settings.max_h2_owed_resets,
+            settings.max_h2_control_frames,
+            settings.max_h2_empty_frames,
+            settings.max_h2_idle_frames,
+            settings.max_h2_window_updates,
+            settings.max_h2_tiny_windows,
+            settings.max_h2_continuations,
+        ),
+    )
+
+
+def _reference_codec(client: bool, settings: Settings) -> Codec:
     from meshproxy.wire.h2_reference import ReferenceCodec
 
-    def make(client: bool, settings: Settings) -> Codec:
-        return ReferenceCodec(
-            client,
-            settings.max_h2_streams,
-            settings.buffer_bytes,
-            settings.max_response_headers_bytes if client else settings.max_request_headers_bytes,
-        )
-
-    return make
+    return ReferenceCodec(
+        client,
+        settings.max_h2_streams,
+        settings.buffer_bytes,
+        settings.max_response_headers_bytes if client else settings.max_request_headers_bytes,
+    )

@@ -23,3 +23,11 @@ class TooLarge(WireError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason, 431, "headers_too_large")
+
+
+class Broken(WireError):
+    """An HTTP/2 connection can't go on; ``code`` is told to the peer (RFC 9113 section 7)."""
+
+    def __init__(self, code: int, reason: str, details: str = "http2.codec_error") -> None:
+        super().__init__(reason, details=details)
+        self.code = code

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import Any, Final, final
 
 from meshproxy.wire.errors import WireError
 from meshproxy.wire.framing import TOKEN, check_authority, content_length
@@ -34,106 +34,181 @@ class Code(Enum):
     NO_ERROR = 0
     PROTOCOL_ERROR = 1
     INTERNAL_ERROR = 2
+    FLOW_CONTROL_ERROR = 3
+    SETTINGS_TIMEOUT = 4
+    STREAM_CLOSED = 5
+    FRAME_SIZE_ERROR = 6
     REFUSED_STREAM = 7
     CANCEL = 8
+    COMPRESSION_ERROR = 9
+    CONNECT_ERROR = 10
     ENHANCE_YOUR_CALM = 11
 
 
-class HeadersCame(NamedTuple):
-    """A request, an answer, or an interim answer; ``end``: nothing follows."""
+class Event:
+    """Plain classes: one or several are made for each frame, and asked for by `isinstance`."""
 
-    stream_id: int
-    headers: Headers
-    end: bool
+    def parts(self) -> tuple[Any, ...]:
+        raise NotImplementedError
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Event) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}{self.parts()}"
 
 
-class DataCame(NamedTuple):
+@final
+class HeadersCame(Event):
+    """A request, an answer, or an interim answer; ``end``: nothing follows. ``too_large``: a
+    request that was over the bound, and has not been kept whole."""
+
+    def __init__(
+        self, stream_id: int, headers: Headers, end: bool, too_large: bool = False
+    ) -> None:
+        self.stream_id = stream_id
+        self.headers = headers
+        self.end = end
+        self.too_large = too_large
+
+    def parts(self) -> tuple[Any, ...]:
+        return self.stream_id, self.headers, self.end, self.too_large
+
+
+@final
+class DataCame(Event):
     """``counted``: bytes that the windows shrank by, padding included; see `Codec.consumed`."""
 
-    stream_id: int
-    data: bytes
-    counted: int
+    def __init__(self, stream_id: int, data: bytes, counted: int) -> None:
+        self.stream_id = stream_id
+        self.data = data
+        self.counted = counted
+
+    def parts(self) -> tuple[Any, ...]:
+        return self.stream_id, self.data, self.counted
 
 
-class StreamEnded(NamedTuple):
-    stream_id: int
-    trailers: Headers
+@final
+class StreamEnded(Event):
+    def __init__(self, stream_id: int, trailers: Headers) -> None:
+        self.stream_id = stream_id
+        self.trailers = trailers
+
+    def parts(self) -> tuple[Any, ...]:
+        return self.stream_id, self.trailers
 
 
-class StreamReset(NamedTuple):
-    stream_id: int
-    code: int
+@final
+class StreamReset(Event):
+    """By the peer; or by us if there is a ``reason``: how the peer broke the rules."""
+
+    def __init__(self, stream_id: int, code: int, reason: str = "") -> None:
+        self.stream_id = stream_id
+        self.code = code
+        self.reason = reason
+
+    def parts(self) -> tuple[Any, ...]:
+        return self.stream_id, self.code, self.reason
 
 
-class WindowOpened(NamedTuple):
+@final
+class WindowOpened(Event):
     """``stream_id`` 0: the connection's window, or all windows at once."""
 
-    stream_id: int
+    def __init__(self, stream_id: int) -> None:
+        self.stream_id = stream_id
+
+    def parts(self) -> tuple[Any, ...]:
+        return (self.stream_id,)
 
 
-class GoAwayCame(NamedTuple):
+@final
+class GoAwayCame(Event):
     """Streams above ``last_id`` were not and will not be looked at."""
 
-    last_id: int
-    code: int
+    def __init__(self, last_id: int, code: int) -> None:
+        self.last_id = last_id
+        self.code = code
+
+    def parts(self) -> tuple[Any, ...]:
+        return self.last_id, self.code
 
 
-Event = HeadersCame | DataCame | StreamEnded | StreamReset | WindowOpened | GoAwayCame
-
-
-class Codec(Protocol):
+class Codec:
     """One HTTP/2 connection. ``receive`` raises ``WireError`` when the connection is broken; what
     `take` then returns (a GOAWAY) should still be sent."""
 
     def start(self) -> None:
         """Send our preface or settings."""
-        ...
+        raise NotImplementedError
 
-    def receive(self, data: bytes) -> list[Event]: ...
+    def receive(self, data: bytes) -> list[Event]:
+        raise NotImplementedError
 
-    def take(self) -> bytes: ...
+    def take(self) -> bytes:
+        raise NotImplementedError
 
     def new_stream(self) -> int:
         """The id for our next request."""
-        ...
+        raise NotImplementedError
 
-    def send_headers(self, stream_id: int, headers: Headers, end: bool) -> None: ...
+    def send_headers(self, stream_id: int, headers: Headers, end: bool) -> None:
+        raise NotImplementedError
 
     def window(self, stream_id: int) -> int:
         """How many bytes of data may be sent now."""
-        ...
+        raise NotImplementedError
 
     def send_data(self, stream_id: int, data: bytes, end: bool) -> None:
         """``data`` must fit the window; it is cut into frames."""
-        ...
+        raise NotImplementedError
 
-    def send_trailers(self, stream_id: int, trailers: Headers) -> None: ...
+    def send_trailers(self, stream_id: int, trailers: Headers) -> None:
+        raise NotImplementedError
 
     def consumed(self, stream_id: int, counted: int) -> None:
         """Data has been passed on: open the windows by so much."""
-        ...
+        raise NotImplementedError
 
-    def reset(self, stream_id: int, code: Code) -> None: ...
+    def reset(self, stream_id: int, code: Code) -> None:
+        raise NotImplementedError
 
     def go_away(self, last_id: int) -> None:
         """Tell the peer to open no stream above ``last_id``; open ones go on."""
-        ...
+        raise NotImplementedError
 
     def last_stream(self) -> int:
         """The highest stream that the peer has opened."""
-        ...
+        raise NotImplementedError
 
     def max_streams(self) -> int:
         """How many streams the peer lets us have open."""
-        ...
+        raise NotImplementedError
+
+    def relax(self) -> None:
+        """A second has passed in which the peer read what we sent: see `wire.h2_floods`."""
+        raise NotImplementedError
 
 
 _OF_REQUESTS = {b":method", b":scheme", b":authority", b":path"}  # RFC 9113 8.3.1
 ALL_STREAMS = 2**31 - 1  # RFC 9113 6.8: a GOAWAY that only says that there will be another
 
-_PATH = re.compile(rb"[\x21-\x7e]+")
+_METHODS = frozenset((b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"PATCH"))
+_IN_PATHS = bytes(range(0x21, 0x7F))
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
-_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+# RFC 9113 8.2.1, and no other control character: a line break would end a line of HTTP/1.
+_IN_VALUES = bytes((0x09, *range(0x20, 0x7F), *range(0x80, 0x100)))
+# RFC 9113 8.2.2: they are about one connection of HTTP/1.1.
+_OF_CONNECTIONS = frozenset(
+    (b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade")
+)
+_BLANK: Final = (0x09, 0x20)
+_known_names: set[bytes] = set()
+_MOST_NAMES = 1024
+_LONGEST_NAME = 64
 
 
 def request_head(headers: Headers, end: bool, max_fields: int) -> RequestHead:
@@ -143,26 +218,33 @@ def request_head(headers: Headers, end: bool, max_fields: int) -> RequestHead:
     request: the codec knows frames, what may stand in a request line is decided here.
     """
     pseudo, fields = _split(headers, max_fields)
-    if not pseudo.keys() <= _OF_REQUESTS:
-        raise WireError("a pseudo-header that requests do not have")
+    for name in pseudo:
+        if name not in _OF_REQUESTS:
+            raise WireError("a pseudo-header that requests do not have")
     method, path = pseudo.get(b":method", b""), pseudo.get(b":path", b"")
-    if not TOKEN.fullmatch(method):
+    if method not in _METHODS and not TOKEN.fullmatch(method):
         raise WireError("the :method is not a token")
     if method == b"CONNECT":
         raise WireError("CONNECT over HTTP/2 is not supported", 501)
-    if not (path[:1] == b"/" and _PATH.fullmatch(path)) and (method, path) != (b"OPTIONS", b"*"):
+    good = path[:1] == b"/" and not path.translate(None, _IN_PATHS)
+    if not good and (method, path) != (b"OPTIONS", b"*"):
         raise WireError("the :path is not a path")
     if pseudo.get(b":scheme") not in (b"http", b"https"):
         raise WireError("the :scheme is neither http nor https")
-    authority = pseudo.get(b":authority")
-    if authority is not None:
+    found = _index(fields)
+    host = found.get(b"host")
+    authority = pseudo.get(b":authority", host or b"")
+    if host is not None and b":authority" in pseudo:
         # RFC 9113 8.3.1: Host must not say anything else, and is left out on the way on.
+        if host.lower() != authority.lower():
+            raise WireError("Host and :authority are not the same")
         fields = without(fields, {b"host"})
-    head = RequestHead(method, path, b"", HTTP2, fields, index(fields))
-    head.authority = head.fields.get(b"host", b"") if authority is None else authority
+        del found[b"host"]
+    head = RequestHead(method, path, b"", HTTP2, fields, found)
+    head.authority = authority
     check_authority(head.authority)
     head.scheme = pseudo[b":scheme"]
-    head.wire_bytes = _size(headers)
+    head.wire_bytes = size_of(headers)
     head.length = _length(head.fields, end)
     return head
 
@@ -175,8 +257,8 @@ def response_head(headers: Headers, end: bool, method: bytes, max_fields: int) -
     status = pseudo.get(b":status", b"")
     if len(status) != 3 or not status.isdigit() or not 100 <= int(status) <= 599:
         raise WireError("the :status is not a status code")
-    head = ResponseHead(int(status), fields, index(fields), HTTP2)
-    head.wire_bytes = _size(headers)
+    head = ResponseHead(int(status), fields, _index(fields), HTTP2)
+    head.wire_bytes = size_of(headers)
     head.length = 0 if end or method == b"HEAD" else _length(head.fields, end)
     return head
 
@@ -191,22 +273,43 @@ def check_trailers(trailers: Headers, max_fields: int) -> Headers:
 
 def _split(headers: Headers, max_fields: int) -> tuple[dict[bytes, bytes], Headers]:
     pseudo: dict[bytes, bytes] = {}
-    fields: Headers = []
-    for name, value in headers:
-        if not _VALUE.fullmatch(value):
-            # RFC 9113 8.2.1; a line break would end a line of HTTP/1.
-            raise WireError("a control character in a header")
-        if name[:1] == b":":
+    fields: list[Any] = []
+    values: list[bytes] = []
+    lines: list[Any] = headers
+    for pair in lines:
+        name: bytes = pair[0]
+        value: bytes = pair[1]
+        if value:
+            values.append(value)
+            if value[0] in _BLANK or value[-1] in _BLANK:
+                raise WireError("a header's value begins or ends with a blank")
+        if name in _known_names:
+            fields.append(pair)
+        elif name[:1] == b":":
             if name in pseudo or fields:
                 raise WireError("a pseudo-header twice, or after other headers")
             pseudo[name] = value
-        elif not _NAME.fullmatch(name):
-            raise WireError("a header's name is not a token in lower case")
         else:
-            fields.append((name, value))
+            _check_field(name, value)
+            fields.append(pair)
+    if b"".join(values).translate(None, _IN_VALUES):
+        raise WireError("a control character in a header")
     if len(fields) > max_fields:
         raise WireError(f"more than {max_fields} headers", 431, "too_many_headers")
     return pseudo, fields
+
+
+def _check_field(name: bytes, value: bytes) -> None:
+    """A name that is not among the known ones; it is, afterwards, if nothing can be wrong."""
+    if not _NAME.fullmatch(name):
+        raise WireError("a header's name is not a token in lower case")
+    if name in _OF_CONNECTIONS:
+        raise WireError("a header about a connection of HTTP/1.1")
+    if name == b"te":
+        if value.lower() != b"trailers":
+            raise WireError("TE says something else than trailers")
+    elif len(_known_names) < _MOST_NAMES and len(name) <= _LONGEST_NAME:
+        _known_names.add(name)
 
 
 def _length(fields: dict[bytes, bytes], end: bool) -> int:
@@ -219,5 +322,34 @@ def _length(fields: dict[bytes, bytes], end: bool) -> int:
     return declared or CHUNKED
 
 
-def _size(headers: Headers) -> int:
-    return sum(len(name) + len(value) + 4 for name, value in headers)
+def _index(fields: list[Any]) -> dict[bytes, bytes]:
+    """`heads.index` of names that are in lower case already."""
+    found: dict[bytes, bytes] = dict(fields)
+    return found if len(found) == len(fields) else index(fields)
+
+
+def size_of(headers: list[Any]) -> int:
+    """Bytes of a head on the wire, near enough: as HTTP/1.1 would have it."""
+    size = 0
+    for pair in headers:
+        name: bytes = pair[0]
+        value: bytes = pair[1]
+        size += len(name) + len(value) + 4
+    return size
+
+
+_lowered: dict[bytes, bytes] = {}
+
+
+def in_lower_case(headers: list[Any]) -> list[Any]:
+    """The same lines as HTTP/2 wants them (RFC 9113 8.2); pairs that are right are kept."""
+    found = []
+    for pair in headers:
+        name: bytes = pair[0]
+        lower = _lowered.get(name)
+        if lower is None:
+            lower = name.lower()
+            if len(_lowered) < _MOST_NAMES and len(name) <= _LONGEST_NAME:
+                _lowered[name] = lower
+        found.append(pair if lower == name else (lower, pair[1]))
+    return found

@@ -15,6 +15,7 @@ import hyperframe.frame
 from meshproxy.wire.errors import WireError
 from meshproxy.wire.h2 import (
     Code,
+    Codec,
     DataCame,
     Event,
     GoAwayCame,
@@ -26,9 +27,6 @@ from meshproxy.wire.h2 import (
 from meshproxy.wire.heads import Headers
 
 _CONNECTION_WINDOW = 1024 * 1024
-
-# The peer's reset may have been read in one go with what is answered now; its event comes next.
-_RESET_MEANWHILE = contextlib.suppress(h2.exceptions.StreamClosedError)
 
 
 class _Connection(h2.connection.H2Connection):
@@ -44,7 +42,7 @@ class _Connection(h2.connection.H2Connection):
         return [], [event]
 
 
-class ReferenceCodec:
+class ReferenceCodec(Codec):
     """See `meshproxy.wire.h2.Codec`."""
 
     def __init__(self, client: bool, max_streams: int, window: int, max_header_bytes: int) -> None:
@@ -63,6 +61,7 @@ class ReferenceCodec:
         self._conn.local_settings = h2.settings.Settings(client, values)
         self._conn.decoder.max_header_list_size = max_header_bytes
         self._farewell = b""
+        self._broken = False  # the library then takes nothing more to send
         self._told: set[int] = set()  # streams whose end was part of an event already
 
     def start(self) -> None:
@@ -73,6 +72,7 @@ class ReferenceCodec:
         try:
             events = self._conn.receive_data(data)
         except h2.exceptions.ProtocolError as error:
+            self._broken = True
             raise WireError(
                 f"HTTP/2: {type(error).__name__}", details="http2.codec_error"
             ) from None
@@ -114,11 +114,18 @@ class ReferenceCodec:
         farewell, self._farewell = self._farewell, b""
         return self._conn.data_to_send() + farewell
 
+    def _perhaps(self) -> contextlib.AbstractContextManager[None]:
+        """The peer's reset may have been read in one go with what is answered now, and its event
+        comes next; or the connection is broken, and about to close."""
+        if self._broken:
+            return contextlib.suppress(h2.exceptions.ProtocolError)
+        return contextlib.suppress(h2.exceptions.StreamClosedError)
+
     def new_stream(self) -> int:
         return self._conn.get_next_available_stream_id()
 
     def send_headers(self, stream_id: int, headers: Headers, end: bool) -> None:
-        with _RESET_MEANWHILE:
+        with self._perhaps():
             self._conn.send_headers(stream_id, headers, end_stream=end)
 
     def window(self, stream_id: int) -> int:
@@ -126,18 +133,18 @@ class ReferenceCodec:
 
     def send_data(self, stream_id: int, data: bytes, end: bool) -> None:
         size = self._conn.max_outbound_frame_size
-        with _RESET_MEANWHILE:
+        with self._perhaps():
             while len(data) > size:
                 self._conn.send_data(stream_id, data[:size])
                 data = data[size:]
             self._conn.send_data(stream_id, data, end_stream=end)
 
     def send_trailers(self, stream_id: int, trailers: Headers) -> None:
-        with _RESET_MEANWHILE:
+        with self._perhaps():
             self._conn.send_headers(stream_id, trailers, end_stream=True)
 
     def consumed(self, stream_id: int, counted: int) -> None:
-        with _RESET_MEANWHILE:  # the connection's window is opened all the same
+        with self._perhaps():  # the connection's window is opened all the same
             self._conn.acknowledge_received_data(counted, stream_id)
 
     def reset(self, stream_id: int, code: Code) -> None:
@@ -154,6 +161,9 @@ class ReferenceCodec:
 
     def max_streams(self) -> int:
         return min(self._conn.remote_settings.max_concurrent_streams, 1 << 20)
+
+    def relax(self) -> None:
+        """The library counts nothing."""
 
 
 def _pairs(headers: object) -> Headers:

@@ -120,7 +120,7 @@ class DataPath:
         )
         self.timers = Timers(self.loop)
         self.limits = NoLimits()
-        reader, http2 = http1_reader(codec), http2_codec("h2")
+        reader, http2 = http1_reader(codec), http2_codec("fast" if codec == "fast" else "h2")
         loop: Any = self.loop
         self.upstreams = Upstreams(
             loop,

@@ -43,7 +43,8 @@ from tests.support.peers import LOCAL, PATIENCE, Message, Peer, request, wait_un
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 CODECS = ("fast", "h11")
-# Both HTTP/1 readers, and one worker and two: what is promised holds for each.
+# The codecs of our own, and the references of HTTP/1 and HTTP/2; one worker and two: what is
+# promised holds for each.
 KINDS = [
     pytest.param((codec, workers), id=f"{codec}-{workers}")
     for codec in CODECS
@@ -258,6 +259,7 @@ class Sidecar:
             *("--config", str(self.config)),
             *("--workload", "default/me"),
             *("--http1-codec", codec),
+            *("--http2-codec", "fast" if codec == "fast" else "h2"),
             *("--concurrency", str(workers)),
             *("--bind", LOCAL),
             *("--outbound-port", "0"),

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from benchmarks.micro.__main__ import YARDSTICK, make, report
 from benchmarks.micro.compare import render
 from benchmarks.micro.exchange import ANSWER, CONNECTIONS, Exchanges
 from benchmarks.micro.functions import FUNCTIONS
-from benchmarks.micro.timing import Rounds, by_case, repeated, yardstick
+from benchmarks.micro.http2 import HTTP2, STREAMS, Http2Exchanges
+from benchmarks.micro.timing import Block, Rounds, by_case, repeated, yardstick
 
 
-def test_every_function_is_still_there() -> None:
-    made, missing = make(FUNCTIONS)
+@pytest.mark.parametrize("cases", [FUNCTIONS, HTTP2])
+def test_every_function_is_still_there(cases: dict[str, Callable[[], Block]]) -> None:
+    made, missing = make(cases)
     assert missing == {}
-    assert list(made) == list(FUNCTIONS)
+    assert list(made) == list(cases)
 
 
 @pytest.mark.parametrize(("log", "codec"), [("json", "fast"), ("text", "h11"), ("off", "fast")])
@@ -26,6 +30,15 @@ def test_requests_go_through_a_worker(log: str, codec: str) -> None:
     # Both versions were called, and connections were used again.
     assert 2 <= len(exchanges.upstreams) <= CONNECTIONS * 2
     assert len(ANSWER) > 1024
+
+
+@pytest.mark.parametrize("codec", ["fast", "h2"])
+def test_streams_go_through_a_worker(codec: str) -> None:
+    exchanges = Http2Exchanges("off", codec)
+    exchanges.run(STREAMS * 3)
+    exchanges.close()
+    assert exchanges.carried >= STREAMS * 3 + CONNECTIONS
+    assert len(exchanges.upstreams) == 2  # one for each version
 
 
 def test_a_case_that_has_moved_is_left_out() -> None:

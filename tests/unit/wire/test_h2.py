@@ -26,7 +26,7 @@ def changed(name: bytes, value: bytes | None) -> Headers:
 
 
 def test_a_request() -> None:
-    head = request_head([*GOOD, (b"host", b"other"), (b"x-a", b"2")], True, 10)
+    head = request_head([*GOOD, (b"host", b"Shop:80"), (b"x-a", b"2")], True, 10)
     assert (head.method, head.path, head.authority) == (b"GET", b"/a?b", b"shop:80")
     assert head.headers == [(b"x-a", b"1"), (b"x-a", b"2")]
     assert b"host" not in head.fields
@@ -75,6 +75,16 @@ def test_lengths(length: bytes | None, end: bool, found: int) -> None:
         (b"", b"1"),
         (b"x:b", b"1"),
         (b":path", b"/\t"),
+        (b"x-a", b" 1"),
+        (b"x-a", b"1\t"),
+        (b"host", b"other"),
+        (b"connection", b"close"),
+        (b"keep-alive", b"timeout=5"),
+        (b"proxy-connection", b"keep-alive"),
+        (b"transfer-encoding", b"chunked"),
+        (b"upgrade", b"websocket"),
+        (b"te", b"gzip"),
+        (b"te", b"trailers, deflate"),
         (b"content-length", b"+5"),
         (b"content-length", b"5,5"),
     ],

@@ -16,6 +16,7 @@ from meshproxy.wire.h2 import (
     StreamEnded,
     StreamReset,
 )
+from meshproxy.wire.h2_fast import FastCodec
 from meshproxy.wire.h2_reference import ReferenceCodec
 
 WINDOW = 100_000
@@ -27,14 +28,14 @@ REQUEST = [
 ]
 ANSWER = [(b":status", b"200")]
 
-CODECS = [pytest.param(ReferenceCodec, id="reference")]
+CODECS = [pytest.param(FastCodec, id="fast"), pytest.param(ReferenceCodec, id="reference")]
 
 
 @dataclass
 class Pair:
     """``client`` and ``server`` hold what came to each, in order."""
 
-    make: type[ReferenceCodec]
+    make: type[FastCodec] | type[ReferenceCodec]
     client: Codec = field(init=False)
     server: Codec = field(init=False)
 
