@@ -30,9 +30,11 @@ _MOST_SESSIONS = 1024  # of one context
 class ClientSide:
     """How one kind of upstream is called: a context, and the sessions that servers gave us."""
 
-    def __init__(self, context: ssl.SSLContext, secret: Secret) -> None:
+    def __init__(self, context: ssl.SSLContext, secret: Secret, until: float = inf) -> None:
+        """``until``: as in `ServerSide`."""
         self.context = context
         self.secret = secret
+        self.until = until
         self._sessions: dict[str, ssl.SSLSession] = {}
 
     def wrap(
@@ -145,9 +147,11 @@ class TlsStore:
             # The supervisor has looked at it: OpenSSL alone may still see it otherwise.
             _log.error("%s can't be used: %s", _name(tls.secret), error.reason)
             return
+        self._servers[tls] = ServerSide(context, secret.identity, self._until(secret))
+
+    def _until(self, secret: Secret) -> float:
         now = self._wall()
-        until = min((end for end in secret.ends if end > now), default=inf)
-        self._servers[tls] = ServerSide(context, secret.identity, until)
+        return min((end for end in secret.ends if end > now), default=inf)
 
     def client(self, tls: UpstreamTls, alpn: tuple[str, ...]) -> ClientSide:
         """The side for an upstream; `ProxyError` where its secret is missing or can't be used."""
@@ -157,7 +161,7 @@ class TlsStore:
             tls.mode, WORKLOAD if mesh else tls.secret, alpn, tls.verify, by_name, tls.parameters
         )
         side = self._clients.get(key)
-        if side is None:
+        if side is None or side.until <= self._wall():
             side = self._clients[key] = self._make(key)
         return side
 
@@ -174,7 +178,7 @@ class TlsStore:
             context = client_context(secret, key.alpn, key.verify, key.by_name, key.parameters)
         except ssl.SSLError as error:
             raise _unusable(f"{_name(key.ref)} can't be used: {error.reason}") from None
-        return ClientSide(context, secret)
+        return ClientSide(context, secret, self._until(secret))
 
 
 def _name(ref: SecretRef) -> str:
