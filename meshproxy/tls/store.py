@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 SERVER_ALPN = ("h2", "http/1.1", "http/1.0")
 MESH = DownstreamTls(ServerMode.MUTUAL, WORKLOAD)
 _NOTHING = Secret()
-_MOST_SESSIONS = 1024  # of one context
+MOST_SESSIONS = 1024  # of one context
 
 
 class ClientSide:
@@ -53,7 +53,7 @@ class ClientSide:
         session = tls.session
         if session is None or not session.has_ticket:
             return
-        if server not in self._sessions and len(self._sessions) >= _MOST_SESSIONS:
+        if server not in self._sessions and len(self._sessions) >= MOST_SESSIONS:
             self._sessions.pop(next(iter(self._sessions)))
         self._sessions[server] = session
 
@@ -72,6 +72,12 @@ class ServerSide:
         self._context = context
         self.own = own
         self.until = until
+
+    @property
+    def full(self) -> bool:
+        """OpenSSL keeps TLS 1.2's sessions by their ids, tickets or not, and Python can't have it
+        stop at fewer than 20,480."""
+        return self._context.session_stats()["number"] >= MOST_SESSIONS
 
     def wrap(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> ssl.SSLObject:
         """The server's end of a new connection."""
@@ -131,7 +137,7 @@ class TlsStore:
         is no certificate that can be used."""
         tls = self._mesh if own is None else own
         side = self._servers.get(tls)
-        if side is None or side.until <= self._wall():
+        if side is None or side.until <= self._wall() or side.full:
             self._renew(tls)
             side = self._servers.get(tls)
         return side
