@@ -96,6 +96,11 @@ OWN: dict[str, tuple[str, str, str]] = {
         "The part of a certificate's life that is left, from 1 to 0.",
         "resource_name",
     ),
+    "meshproxy_crl_expiry_seconds": (
+        "gauge",
+        "Seconds until the first revocation list beside these roots expires; negative once it has.",
+        "resource_name",
+    ),
     "istio_agent_cert_expiry_seconds": (
         "gauge",
         "Seconds until a certificate chain expires; negative once it has.",

@@ -3,7 +3,7 @@ shown by the admin API, and a key must never be."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -38,7 +38,7 @@ class Secret:
     identity: str = ""
     not_before: float = 0.0
     not_after: float = 0.0
-    ends: tuple[float, ...] = ()
+    ends: tuple[float, ...] = field(default=(), compare=False)
 
     def __repr__(self) -> str:
         return f"Secret({self.identity or 'no identity'})"

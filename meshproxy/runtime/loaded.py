@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from meshproxy.identity import IdentityError
+from meshproxy.identity.crl import RevocationList, read_list
 from meshproxy.identity.pem import CERTIFICATE, CRL, blocks, pem_text
 from meshproxy.identity.svid import check_svid
 from meshproxy.identity.x509 import Certificate, read_certificate
@@ -32,7 +33,8 @@ class Loaded:
     """A secret, and what its certificates say: the leaf first, and all roots.
 
     ``path`` are those of them that lead from the leaf to a root; all of these must be valid for the
-    certificate to be. ``places`` says where each part came from.
+    certificate to be. ``lists`` are those of revoked certificates. ``places`` says where each part
+    came from.
     """
 
     secret: Secret
@@ -40,6 +42,7 @@ class Loaded:
     chain: tuple[Certificate, ...] = ()
     roots: tuple[Certificate, ...] = ()
     path: tuple[Certificate, ...] = ()
+    lists: tuple[RevocationList, ...] = ()
 
     def valid(self, now: float) -> bool:
         """Whether its own certificate, if there is one, is valid at this time."""
@@ -62,8 +65,7 @@ def load(given: Secret, places: SecretRef, workload: bool) -> Loaded:
         raise SecretError(f"{places.certificate or places.key} is of no use without its other half")
     read = tuple(_read(der, places.certificate) for der in chain)
     trusted = {der: _read(der, places.roots) for der in roots}
-    if given.crl:
-        _check_lists(given, places.crl)
+    lists = _read_lists(given, places.crl) if given.crl else ()
     secret, path = given, []
     if chain:
         _check_pair(given, places)
@@ -78,7 +80,10 @@ def load(given: Secret, places: SecretRef, workload: bool) -> Loaded:
             not_before=max(each.not_before for each in path),
             not_after=min(each.not_after for each in path),
         )
-    return Loaded(secret, places, read, tuple(trusted.values()), tuple(path))
+    ends = {each.not_after for each in (*read, *trusted.values())}
+    ends.update(each.next_update for each in lists)
+    secret = replace(secret, ends=tuple(sorted(ends)))
+    return Loaded(secret, places, read, tuple(trusted.values()), tuple(path), lists)
 
 
 _WORDS = {"certificate": "certificate", "key": "key", "roots": "root certificate"}
@@ -163,10 +168,12 @@ def _signer(given: Secret, roots: list[bytes]) -> bytes:
     return roots[0]
 
 
-def _check_lists(given: Secret, place: str) -> None:
+def _read_lists(given: Secret, place: str) -> tuple[RevocationList, ...]:
     try:
-        if not blocks(given.crl, CRL):
-            raise SecretError(f"{place} holds no revocation list")
+        found = tuple(read_list(each) for each in blocks(given.crl, CRL))
         check_roots(given.roots, given.crl)
     except (IdentityError, Unusable):
         raise SecretError(f"{place} holds a revocation list that can't be read") from None
+    if not found:
+        raise SecretError(f"{place} holds no revocation list")
+    return found

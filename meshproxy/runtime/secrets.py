@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from meshproxy.base.clock import Clock
 from meshproxy.identity import IdentityError
@@ -43,6 +43,7 @@ class Held:
     since: float = 0.0  # when that came, in seconds since the epoch
     mark: float = 1.0  # of its life, already said
     said: float = 0.0  # when it was said last that it is not valid
+    lists: expiry.ListWords = field(default_factory=expiry.ListWords)
 
 
 class Secrets:
@@ -121,6 +122,9 @@ class Secrets:
             if held.used is None:
                 continue
             every += (*held.used.chain, *held.used.roots)
+            first = expiry.first_list_ends(held.used.lists)
+            if first is not None:
+                facts[f"meshproxy_crl_expiry_seconds:{resource_names(ref)[1]}"] = first - now
             if secret := held.used.secret if held.used.chain else None:
                 name = resource_names(ref)[0]
                 left = expiry.life_left(secret.not_before, secret.not_after, now)
@@ -292,7 +296,11 @@ class Secrets:
     def _say_life(self, held: Held, now: float) -> None:
         """Warnings while a life ends, each once; once it has, again and again."""
         loaded = held.used
-        if loaded is None or not loaded.secret.certificate:
+        if loaded is None:
+            return
+        for level, text in held.lists.news(loaded.lists, loaded.places.crl, now):
+            _log.log(level, text)
+        if not loaded.secret.certificate:
             return
         fault = expiry.invalid(loaded.path, now)
         if fault:

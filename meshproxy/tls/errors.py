@@ -10,6 +10,7 @@ _VERIFY = {
     3: ("no_crl", "there is no revocation list for its authority"),
     9: ("not_yet_valid", "its certificate is not yet valid"),
     10: ("expired", "its certificate has expired"),
+    11: ("crl_not_yet_valid", "the revocation list of its authority is not yet valid"),
     12: ("crl_expired", "the revocation list of its authority has expired"),
     18: ("self_signed", "its certificate is self-signed"),
     19: ("unknown_ca", "its certificate is signed by nobody we trust"),

@@ -24,15 +24,17 @@ _log = logging.getLogger(__name__)
 SERVER_ALPN = ("h2", "http/1.1", "http/1.0")
 MESH = DownstreamTls(ServerMode.MUTUAL, WORKLOAD)
 _NOTHING = Secret()
-_MOST_SESSIONS = 1024  # of one context
+MOST_SESSIONS = 1024  # of one context
 
 
 class ClientSide:
     """How one kind of upstream is called: a context, and the sessions that servers gave us."""
 
-    def __init__(self, context: ssl.SSLContext, secret: Secret) -> None:
+    def __init__(self, context: ssl.SSLContext, secret: Secret, until: float = inf) -> None:
+        """``until``: as in `ServerSide`."""
         self.context = context
         self.secret = secret
+        self.until = until
         self._sessions: dict[str, ssl.SSLSession] = {}
 
     def wrap(
@@ -51,7 +53,7 @@ class ClientSide:
         session = tls.session
         if session is None or not session.has_ticket:
             return
-        if server not in self._sessions and len(self._sessions) >= _MOST_SESSIONS:
+        if server not in self._sessions and len(self._sessions) >= MOST_SESSIONS:
             self._sessions.pop(next(iter(self._sessions)))
         self._sessions[server] = session
 
@@ -70,6 +72,12 @@ class ServerSide:
         self._context = context
         self.own = own
         self.until = until
+
+    @property
+    def full(self) -> bool:
+        """OpenSSL keeps TLS 1.2's sessions by their ids, tickets or not, and Python can't have it
+        stop at fewer than 20,480."""
+        return self._context.session_stats()["number"] >= MOST_SESSIONS
 
     def wrap(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> ssl.SSLObject:
         """The server's end of a new connection."""
@@ -129,7 +137,7 @@ class TlsStore:
         is no certificate that can be used."""
         tls = self._mesh if own is None else own
         side = self._servers.get(tls)
-        if side is None or side.until <= self._wall():
+        if side is None or side.until <= self._wall() or side.full:
             self._renew(tls)
             side = self._servers.get(tls)
         return side
@@ -145,9 +153,11 @@ class TlsStore:
             # The supervisor has looked at it: OpenSSL alone may still see it otherwise.
             _log.error("%s can't be used: %s", _name(tls.secret), error.reason)
             return
+        self._servers[tls] = ServerSide(context, secret.identity, self._until(secret))
+
+    def _until(self, secret: Secret) -> float:
         now = self._wall()
-        until = min((end for end in secret.ends if end > now), default=inf)
-        self._servers[tls] = ServerSide(context, secret.identity, until)
+        return min((end for end in secret.ends if end > now), default=inf)
 
     def client(self, tls: UpstreamTls, alpn: tuple[str, ...]) -> ClientSide:
         """The side for an upstream; `ProxyError` where its secret is missing or can't be used."""
@@ -157,7 +167,7 @@ class TlsStore:
             tls.mode, WORKLOAD if mesh else tls.secret, alpn, tls.verify, by_name, tls.parameters
         )
         side = self._clients.get(key)
-        if side is None:
+        if side is None or side.until <= self._wall():
             side = self._clients[key] = self._make(key)
         return side
 
@@ -174,7 +184,7 @@ class TlsStore:
             context = client_context(secret, key.alpn, key.verify, key.by_name, key.parameters)
         except ssl.SSLError as error:
             raise _unusable(f"{_name(key.ref)} can't be used: {error.reason}") from None
-        return ClientSide(context, secret)
+        return ClientSide(context, secret, self._until(secret))
 
 
 def _name(ref: SecretRef) -> str:

@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 
 from tests.support.hop import FRONT, FRONT_ID, me, ours
 from tests.support.namespaces import tool
-from tests.support.peers import LOCAL, wait_until
+from tests.support.peers import LOCAL, Peer, request, wait_until
 from tests.support.pki import CERTIFICATE, CRL, KEY, ROOTS, Authority
 from tests.support.servers import App, Server, echo_bytes
 from tests.support.sidecar import Sidecar, config, free_port, istio, mesh_config, settings
@@ -46,9 +47,9 @@ class Place:
     proxy: Sidecar
     ports: Mapping[str, int]
     app: App
+    echo: int
     clients: Mapping[str, Path]
     server: Path
-    authority: Authority
 
     def curl(self, case: str, *arguments: str, client: str = "", plain: bool = False) -> str:
         """Status and version of HTTP, or what curl ended with."""
@@ -98,13 +99,18 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with App() as app, Server(echo_bytes) as echo:
         text = configuration(ports, server, app.port, echo.port)
         with ours(text, mesh.issue("default/back")) as proxy:
-            yield Place(proxy, ports, app, folders, server, authority)
+            yield Place(proxy, ports, app, echo.port, folders, server)
 
 
-def configuration(ports: Mapping[str, int], server: Path, app: int, echo: int) -> str:
+def configuration(
+    ports: Mapping[str, int], server: Path, app: int, echo: int, **changed: Mapping[str, str]
+) -> str:
     """Ports without the mesh's mutual TLS, so that their own counts."""
     off = {str(port): {"mode": "DISABLE"} for port in ports.values()}
-    ingress = [_ingress(case, ports, server, app, echo) for case in CASES]
+    ingress = [
+        _ingress(case, {**tls, **changed.get(case, {})}, ports[case], server, app, echo)
+        for case, tls in CASES.items()
+    ]
     strict = {"selector": {"matchLabels": {"app": "me"}}, "mtls": {"mode": "STRICT"}}
     return config(
         me("back"),
@@ -116,18 +122,18 @@ def configuration(ports: Mapping[str, int], server: Path, app: int, echo: int) -
 
 
 def _ingress(
-    case: str, ports: Mapping[str, int], server: Path, app: int, echo: int
+    case: str, said: Mapping[str, str], port: int, server: Path, app: int, echo: int
 ) -> dict[str, Any]:
     tls = {
         "serverCertificate": str(server / CERTIFICATE),
         "privateKey": str(server / KEY),
-        **CASES[case],
+        **said,
     }
     protocol = "TLS" if case == "tcp" else "HTTPS"
     if "MUTUAL" in tls["mode"]:
         tls |= {"caCertificates": str(server / ROOTS), "caCrl": str(server / CRL)}
     return {
-        "port": {"number": ports[case], "name": case, "protocol": protocol},
+        "port": {"number": port, "name": case, "protocol": protocol},
         "bind": LOCAL,
         "captureMode": "NONE",
         "defaultEndpoint": f"{LOCAL}:{echo if case == 'tcp' else app}",
@@ -232,3 +238,29 @@ def test_its_certificate_rotates(place: Place) -> None:
         for name, text in kept.items():
             (place.server / name).write_bytes(text)
     wait_until(lambda: place.curl("simple", "--http1.1") == "200 1.1", "the other certificate")
+
+
+def test_a_new_plan_ends_what_it_does_not_admit(place: Place) -> None:
+    """Who has shown no certificate does not stay where one is now asked for; others do."""
+
+    def text(**changed: Mapping[str, str]) -> str:
+        return configuration(place.ports, place.server, place.app.port, place.echo, **changed)
+
+    context = ssl.create_default_context(cafile=str(place.server / ROOTS))
+    with ExitStack() as stack:
+        peers = {}
+        for case in ("simple", "newest"):
+            peer = stack.enter_context(Peer.connect(place.ports[case]))
+            peer.sock = context.wrap_socket(peer.sock, server_hostname=NAME)
+            peer.send(request())
+            assert peer.answer().status == 200
+            peers[case] = peer
+        try:
+            place.proxy.reload(text(simple={"mode": "MUTUAL"}))
+            assert peers["simple"].ending() in ("end", "reset")
+            peers["newest"].send(request())
+            assert peers["newest"].answer().status == 200
+            assert place.curl("simple").startswith("ended with")
+            assert place.curl("simple", "--http1.1", client="known") == "200 1.1"
+        finally:
+            place.proxy.reload(text())

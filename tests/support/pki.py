@@ -85,10 +85,10 @@ class _Issuer:
     def key_id(self) -> x509.AuthorityKeyIdentifier:
         return x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
 
-    def crl(self) -> bytes:
-        """What this one has revoked, as of an hour ago."""
+    def crl(self, life: float = DAY) -> bytes:
+        """What this one has revoked, as of an hour ago; it holds for as many seconds from now."""
         now = _from_now(-HOUR)
-        builder = x509.CertificateRevocationListBuilder(self.name, now, _from_now(DAY))
+        builder = x509.CertificateRevocationListBuilder(self.name, now, _from_now(life))
         for serial in self.revoked:
             entry = x509.RevokedCertificateBuilder(serial, now).build()
             builder = builder.add_revoked_certificate(entry)
@@ -114,8 +114,12 @@ class Authority:
     @property
     def crl(self) -> bytes:
         """One revocation list for each certificate that signs."""
+        return self.crl_for(DAY)
+
+    def crl_for(self, life: float) -> bytes:
+        """The same, holding for as many seconds from now."""
         issuers = dict.fromkeys((self._issuer, self._root))
-        return b"".join(issuer.crl() for issuer in issuers)
+        return b"".join(issuer.crl(life) for issuer in issuers)
 
     def spiffe(self, account: str) -> str:
         """The SPIFFE ID of ``NAMESPACE/SERVICE_ACCOUNT``."""
