@@ -98,6 +98,7 @@ class Record:
         "code",
         "destination",
         "details",
+        "direct",
         "draw",
         "duration_ms",
         "endpoint",
@@ -131,6 +132,7 @@ class Record:
         self.start = start
         self.wall = wall
         self.client = client
+        self.direct = client  # the socket's peer, who may have told of the client (PROXY protocol)
         self.local = local  # where the client was going: the original destination
         self.secured: Secured | None = None  # downstream; None: plaintext
         self.upstream_secured: Secured | None = None

@@ -32,6 +32,8 @@ def _default(field: dataclasses.Field[object]) -> str:
     value = field.default
     if isinstance(value, bool):
         return str(value).lower()
+    if dataclasses.is_dataclass(value):
+        return "none"
     if isinstance(value, float):
         return f"{value * 1000:g}ms" if 0 < value < 1 else f"{value:g}s"
     return str(value)

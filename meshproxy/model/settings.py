@@ -6,6 +6,19 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class ProxyProtocol:
+    """Inbound ports on which others say, by the PROXY protocol, whose connection they pass on.
+
+    On ``required`` ports a connection must begin so, and come from a ``trusted`` subnet; on
+    ``optional`` ones that is looked for in connections from there, and not in others.
+    """
+
+    required: tuple[int, ...] = ()
+    optional: tuple[int, ...] = ()
+    trusted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Every bound that a peer could otherwise grow, and every time that is waited.
 
@@ -45,6 +58,7 @@ class Settings:
     dns_refresh_rate: float = 60.0  # Istio: MeshConfig.dnsRefreshRate; for answers without a TTL
     dns_servers: str = ""  # ADDRESS or ADDRESS:PORT, by commas; none: those of /etc/resolv.conf
     max_dns_addresses: int = 256  # addresses of one name that are used
+    proxy_protocol: ProxyProtocol = ProxyProtocol()  # inbound ports that take it (see above)
     detect_timeout: float = 0.1  # a silent client on an undeclared port gets its upstream dialled
     detect_limit: float = 5.0  # after that the bytes there are decide
     linger: float = 1.0  # Envoy: delayed_close_timeout

@@ -30,6 +30,7 @@ from meshproxy.plan.plan import (
     RoutePlan,
     SubnetListenerPlan,
 )
+from meshproxy.plan.proxy_protocol import compile_proxy_protocol
 from meshproxy.plan.sinks import LogSink, Sink
 from meshproxy.plan.subnets import Subnet, compile_subnets
 from meshproxy.policy.judge import Judge, JudgeTcp, judge_of_connections, judge_of_requests
@@ -200,6 +201,7 @@ class _ChainMaker:
         self._generation = generation
         self._tables = tables
         self._peers = builder.peers(snapshot)
+        self._expect = compile_proxy_protocol(snapshot.settings.proxy_protocol)
         self._normalize = compile_normalization(snapshot.path_normalization)
         self._authorization = builder.authorization(snapshot)
         self._tell_caller = compile_client_cert(snapshot.client_cert)
@@ -264,6 +266,7 @@ class _ChainMaker:
         if listener.direction is Direction.INBOUND:
             chain.peer_of = self._peers
             chain.tell_caller = self._tell_caller
+            chain.expect = self._expect
             chain.authorize_http, chain.authorize_tcp = self._authorization
         return chain
 

@@ -13,6 +13,7 @@ from meshproxy.model.cluster import Cluster, ClusterKind
 from meshproxy.model.listener import Application, Direction
 from meshproxy.model.settings import DEFAULTS, Settings
 from meshproxy.model.tls import ANY, DownstreamTls, TlsMode
+from meshproxy.plan.proxy_protocol import Expect
 from meshproxy.policy.judge import Judge, JudgeTcp
 from meshproxy.record import UNKNOWN_PEER, Peer, Record
 from meshproxy.route.client_cert import TellCaller
@@ -187,6 +188,7 @@ class ChainPlan:
         "deny",
         "direction",
         "ends_tls",
+        "expect",
         "fallback",
         "finish_http",
         "finish_tcp",
@@ -230,6 +232,7 @@ class ChainPlan:
         self.finish_tcp: Callable[[Record], None] = _ignore
         self.open_tcp: Callable[[Record], TcpCell] = _no_cell
         self.peer_of: Mapping[str, Peer] = {}
+        self.expect: Expect | None = None  # where others may say whose connection it is
 
     @property
     def inbound(self) -> bool:

@@ -95,7 +95,7 @@ def _check(field: str, values: tuple[str, ...], namespace: str) -> Check:
     match attribute:
         case Attribute.SOURCE_IP:
             among = remembered(_networks(values))
-            return lambda identity, record, head: among(record.client.ip)
+            return lambda identity, record, head: among(record.direct.ip)
         case Attribute.DESTINATION_IP:
             among = remembered(_networks(values))
             return lambda identity, record, head: among(record.local.ip)

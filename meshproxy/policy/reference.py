@@ -70,7 +70,7 @@ def values_of(field: str, record: Record, head: RequestHead | None) -> list[str]
             found = identity_of(record)
             return [found] if found else []
         case Attribute.SOURCE_IP:
-            return [record.client.ip]
+            return [record.direct.ip]
         case Attribute.REMOTE_IP:
             forwarded = "" if head is None else forwarded_ip(head)
             return [forwarded if _is_ip(forwarded) else record.client.ip]

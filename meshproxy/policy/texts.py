@@ -19,8 +19,8 @@ def compile_texts(values: Iterable[str], templates: bool = False) -> Test:
     for value in values:
         raw = value.encode()
         if templates and ("{*}" in value or "{**}" in value):
-            # Both sides are bytes that RE2 reads as Latin-1.
-            tests.append(full_match(template(raw.decode("latin-1"))))
+            # RE2 is handed the UTF-8 of it, and reads both sides as bytes.
+            tests.append(full_match(template(value)))
         elif raw == b"*":
             return _anything
         elif raw.startswith(b"*"):

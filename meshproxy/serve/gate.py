@@ -19,6 +19,7 @@ from meshproxy.serve import probe
 from meshproxy.serve.http1 import Http1Server
 from meshproxy.serve.http2 import Http2Server
 from meshproxy.serve.linger import Discard
+from meshproxy.serve.proxy_header import ask_whose
 from meshproxy.serve.reset import reset
 from meshproxy.serve.serving import GRACE, Serving, address_of
 from meshproxy.serve.tcp import TcpServer
@@ -27,6 +28,7 @@ from meshproxy.tls.errors import TlsFailure
 from meshproxy.tls.layer import TlsLayer
 from meshproxy.tls.store import ServerSide
 from meshproxy.wire.client_hello import ClientHelloReader
+from meshproxy.wire.proxy_protocol import Ends
 from meshproxy.wire.sniff import PREFACE, Sniffed, sniff
 
 FindDestination = Callable[[asyncio.Transport], Address | None]
@@ -48,6 +50,7 @@ class Gate(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._chain: ChainPlan
         self._client = self._local = NO_ADDRESS
+        self._direct: Address | None = None  # who has told of the client
         self._since = serving.now()
         self._data = b""
         self._admitted = False
@@ -78,8 +81,10 @@ class Gate(asyncio.Protocol):
         self._local, self._chain = local, chain
         self._telling = chain.ends_tls
         self._admitted = self._admit()
-        if self._admitted:
+        if self._admitted and chain.expect is None:
             self._begin()
+        elif self._admitted:
+            ask_whose(self._serving, chain, transport, self, self._client, local)
 
     def data_received(self, data: bytes) -> None:
         if not self._admitted:
@@ -138,6 +143,18 @@ class Gate(asyncio.Protocol):
         self._serving.turn_away(
             self._transport, self.listener, self._client, self._local, word, reason
         )
+
+    def on_told(self, ends: Ends | None, rest: bytes) -> None:
+        """Whose connection it is, where others may say so (`serve/proxy_header.py`)."""
+        if ends is not None:
+            self._direct, self._client = self._client, ends.source
+        self._transport.set_protocol(self)
+        self._begin()
+        if rest:
+            self._transport.get_protocol().data_received(rest)  # type: ignore[attr-defined]
+
+    def on_untold(self, word: str, reason: str) -> None:
+        self._refuse(word, reason)
 
     def _begin(self) -> None:
         """Wait for what the client says, unless that does not matter."""
@@ -323,7 +340,13 @@ class Gate(asyncio.Protocol):
 
     def _visit(self) -> Visit:
         return Visit(
-            self._serving, self._chain, self.listener, self._client, self._local, self._secured
+            self._serving,
+            self._chain,
+            self.listener,
+            self._client,
+            self._local,
+            self._secured,
+            self._direct,
         )
 
     def _drop_tcp(self) -> None:

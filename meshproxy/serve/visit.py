@@ -21,12 +21,14 @@ class Visit:
         client: Address,
         local: Address,
         secured: Secured | None = None,
+        direct: Address | None = None,
     ) -> None:
         self.serving = serving
         self.chain = chain
         self.listener = listener
         self.client = client
         self.local = local  # where the client was going
+        self.direct = direct  # the socket's peer, where it has told of the client; else None
         self.secured = secured  # None: plain text
         self._own_tls = chain.tls  # that of the port, by which it came; None: the mesh's, or none
         self.welcome = True  # the chain lets in what came as this did
@@ -72,6 +74,8 @@ class Visit:
         record.generation = chain.generation
         record.chain = chain
         record.peer = self.peer
+        if self.direct is not None:
+            record.direct = self.direct
         if secured is not None:
             record.secured = secured
             record.server_name = secured.server_name

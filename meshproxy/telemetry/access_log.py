@@ -45,7 +45,7 @@ _TEXTS = {
     "UPSTREAM_TRANSPORT_FAILURE_REASON": 'r.transport_failure.replace(" ", "_")',
 }
 _ADDRESSES = {
-    "DOWNSTREAM_DIRECT_REMOTE_ADDRESS": "r.client",
+    "DOWNSTREAM_DIRECT_REMOTE_ADDRESS": "r.direct",
     "DOWNSTREAM_LOCAL_ADDRESS": "r.local",
     "DOWNSTREAM_REMOTE_ADDRESS": "r.client",
     "UPSTREAM_HOST": "r.upstream",

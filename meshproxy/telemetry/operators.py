@@ -160,7 +160,7 @@ def _address(name: str) -> Get:
         "UPSTREAM_REMOTE_ADDRESS": "upstream",
         "UPSTREAM_LOCAL_ADDRESS": "upstream_local",
         "DOWNSTREAM_REMOTE_ADDRESS": "client",
-        "DOWNSTREAM_DIRECT_REMOTE_ADDRESS": "client",
+        "DOWNSTREAM_DIRECT_REMOTE_ADDRESS": "direct",
         "DOWNSTREAM_LOCAL_ADDRESS": "local",
     }[name.removesuffix("_WITHOUT_PORT").removesuffix("_PORT")]
     show: Callable[[Address], str | int] = str

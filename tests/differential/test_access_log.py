@@ -53,6 +53,7 @@ def records(draw: st.DrawFn) -> Record:
     record = Record(
         1.0, draw(st.sampled_from([0.0, 1700000000.123456])), *draw(st.tuples(addresses, addresses))
     )
+    record.direct = draw(addresses)
     if draw(st.booleans()):
         pairs = [(b"Host", b"shop"), (b"X-A", draw(values)), (b"X-Forwarded-For", draw(values))]
         record.request = RequestHead(b"GET", b"/x", b"shop:80", 11, pairs, index(pairs))

@@ -91,6 +91,7 @@ short = st.sampled_from(["a", "ab", "ba", "", "b", "A", "é", "a*b"])
 def records(draw: st.DrawFn) -> Record:
     port = draw(st.sampled_from([80, 81, 8]))
     record = Record(0.0, 0.0, Address(draw(ips), 1), Address(draw(ips), port))
+    record.direct = Address(draw(ips), 1)
     identity, name = draw(identities), draw(short)
     if draw(st.booleans()) or identity:
         record.secured = Secured(identity, server_name=name)

@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import fields as fields_of
+from ipaddress import ip_network
 from typing import Any
 
 from meshproxy.base.addr import parse_server, split_servers
-from meshproxy.model.settings import DEFAULTS
+from meshproxy.model.settings import DEFAULTS, ProxyProtocol
 from meshproxy.translate.fields import Fields
 from meshproxy.translate.kinds.common import read_selector
 from meshproxy.translate.kinds.meta import Meta
@@ -47,6 +48,8 @@ def read_settings(top: Fields, meta: Meta) -> SettingsObject:
             values[field.name] = fields.duration(name, default)
         elif isinstance(default, int):
             values[field.name] = _read_number(fields, name, default)
+        elif isinstance(default, ProxyProtocol):
+            values[field.name] = _read_proxy_protocol(fields.mapping(name))
         else:
             values[field.name] = fields.text(name)
     _check_servers(fields)
@@ -65,6 +68,34 @@ def _read_number(fields: Fields, name: str, default: int) -> int:
     if quantity is not None:
         return int(quantity[1]) * _SCALES[quantity[2]]
     return fields.integer(name, default, 0 if default == 0 else 1, _LARGEST)
+
+
+def _read_proxy_protocol(fields: Fields) -> ProxyProtocol:
+    required, optional = _read_ports(fields, "required"), _read_ports(fields, "optional")
+    both = sorted(set(required) & set(optional))
+    if both:
+        fields.error("optional", f"port {both[0]} is required already", "name it once")
+    trusted = []
+    for at, text in enumerate(fields.texts("trusted")):
+        try:
+            trusted.append(str(ip_network(text)))
+        except ValueError as error:
+            path, mend = (*fields.at("trusted"), at), "10.0.0.0/8, fd00::/8 or 10.0.0.7"
+            fields.report.error(path, f"is not a subnet: {error}", mend)
+    if (required or optional) and not fields.items("trusted"):
+        fields.error("trusted", "is required", "the subnets of those that may name a client")
+    fields.close()
+    return ProxyProtocol(required, optional, tuple(trusted))
+
+
+def _read_ports(fields: Fields, name: str) -> tuple[int, ...]:
+    found = []
+    for at, port in enumerate(fields.items(name)):
+        if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
+            fields.report.error((*fields.at(name), at), f"{port!r} is not a port", "1 to 65535")
+        else:
+            found.append(port)
+    return tuple(found)
 
 
 def _check_servers(fields: Fields) -> None:

@@ -180,6 +180,7 @@ def test_requests(rule: Rule, request_: dict[str, str], expected: bool) -> None:
         ("/{**}/c", "/a/b/c", True),
         ("/{**}/c", "//c", True),
         ("/{**}/c", "/c", False),
+        ("/{**}/é", "/a/é", True),
         ("/a/{**}", "/a/", True),
         ("/a/{**}", "/a", False),
         ("/a.b/{*}", "/axb/c", False),

@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import pytest
 
-from meshproxy.model.settings import DEFAULTS
+from meshproxy.model.settings import DEFAULTS, ProxyProtocol
 from meshproxy.translate.kinds.settings import SettingsObject, camel_case
 from tests.unit.translate.support import Severity, check_fault, typed
 
@@ -14,6 +14,19 @@ from tests.unit.translate.support import Severity, check_fault, typed
 def text(spec: str) -> str:
     head = "apiVersion: meshproxy.dev/v1alpha1\nkind: Settings\nmetadata: {name: a}\n"
     return f"{head}spec:\n  {spec}\n"
+
+
+# What is written for a setting of a type, and what is read.
+GIVEN: dict[type, tuple[str, object]] = {
+    float: ("7s", 7.0),
+    int: ("7", 7),
+    str: ("10.0.0.7", "10.0.0.7"),
+    bool: ("true", True),
+    ProxyProtocol: (
+        "{required: [80], optional: [81, 82], trusted: [10.0.0.0/8, 10.1.1.1, 'fd00::/8']}",
+        ProxyProtocol((80,), (81, 82), ("10.0.0.0/8", "10.1.1.1/32", "fd00::/8")),
+    ),
+}
 
 
 def test_names() -> None:
@@ -24,11 +37,11 @@ def test_names() -> None:
 @pytest.mark.parametrize("name", [field.name for field in fields(DEFAULTS)])
 def test_every_setting_can_be_set(name: str) -> None:
     default = getattr(DEFAULTS, name)
-    given = {float: "7s", int: "7", str: "10.0.0.7", bool: "true"}[type(default)]
+    given, wanted = GIVEN[type(default)]
     value, problems = typed(text(f"{camel_case(name)}: {given}"))
     assert not problems, [str(each) for each in problems]
     assert isinstance(value, SettingsObject)
-    assert value.values == {name: {float: 7.0, int: 7, str: "10.0.0.7", bool: True}[type(default)]}
+    assert value.values == {name: wanted}
 
 
 @pytest.mark.parametrize(("given", "value"), [("64Ki", 65536), ("1M", 1_000_000), ("2Gi", 2**31)])
@@ -49,6 +62,16 @@ def test_selectors() -> None:
         ("headerTimeout: 5", "headerTimeout"),
         ("headerTimeout: -1s", "headerTimeout"),
         ("dnsServers: '10.0.0.1, ns.example'", "dnsServers"),
+        ("proxyProtocol: {required: [80]}", "proxyProtocol.trusted"),
+        ("proxyProtocol: {optional: [80], trusted: []}", "proxyProtocol.trusted"),
+        ("proxyProtocol: {required: [0], trusted: ['::/0']}", "proxyProtocol.required[0]"),
+        ("proxyProtocol: {optional: ['80'], trusted: ['::/0']}", "proxyProtocol.optional[0]"),
+        (
+            "proxyProtocol: {required: [80], optional: [80], trusted: ['::/0']}",
+            "proxyProtocol.optional",
+        ),
+        ("proxyProtocol: {required: [80], trusted: [10.0.0.1/8]}", "proxyProtocol.trusted[0]"),
+        ("proxyProtocol: {required: [80], trusted: [lb.example]}", "proxyProtocol.trusted[0]"),
     ],
 )
 def test_faults(spec: str, field: str) -> None:
