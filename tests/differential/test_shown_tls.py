@@ -141,7 +141,7 @@ spec:
 
 
 def test_ports_with_tls_of_their_own(tmp_path: Path) -> None:
-    made = snapshot_of(OWN, service(0, "mode: SIMPLE"), identity=True)
+    made = snapshot_of(OWN, service(0, "tls: {mode: SIMPLE}"), identity=True)
     shown = [cluster_json(cluster) for cluster in made.clusters.values()]
     inbound = listener_json(made.listeners["virtualInbound"], made)
     text = json.dumps(inbound)
