@@ -104,6 +104,7 @@ class TlsStore:
         self._secrets: dict[SecretRef, Secret] = {}
         self._clients: dict[_Key, ClientSide] = {}
         self._servers: dict[DownstreamTls, ServerSide] = {}
+        self._broken: set[DownstreamTls] = set()  # tried, and said so
         self._mesh = MESH
         self._tickets = False
         self.own = ""
@@ -116,6 +117,7 @@ class TlsStore:
             else:
                 self._secrets[ref] = secret
         self._clients = {key: side for key, side in self._clients.items() if key.ref not in secrets}
+        self._broken.clear()
         for tls in [tls for tls in self._servers if tls.secret in secrets]:
             self._renew(tls)
         if WORKLOAD in secrets:
@@ -125,6 +127,7 @@ class TlsStore:
     def configure(self, mesh: TlsParameters, tickets: bool) -> None:
         """What a new plan says of callers: the parameters of the mesh's own TLS, and whether their
         sessions are resumed."""
+        self._broken.clear()
         wanted = replace(MESH, parameters=mesh)
         if (wanted, tickets) != (self._mesh, self._tickets):
             self._mesh, self._tickets = wanted, tickets
@@ -147,11 +150,14 @@ class TlsStore:
         if secret is None:
             self._servers.pop(tls, None)
             return
+        if tls in self._broken:
+            return
         try:
             context = server_context(secret, SERVER_ALPN, tls, self._tickets)
         except ssl.SSLError as error:
             # The supervisor has looked at it: OpenSSL alone may still see it otherwise.
             _log.error("%s can't be used: %s", _name(tls.secret), error.reason)
+            self._broken.add(tls)
             return
         self._servers[tls] = ServerSide(context, secret.identity, self._until(secret))
 

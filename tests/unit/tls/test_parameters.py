@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -160,6 +161,22 @@ def test_a_port_whose_certificate_is_gone(shop: Secret, front: Secret) -> None:
     assert store.server(own) is first, "other secrets do not matter"
     store.update({OWN: None})
     assert store.server(own) is None
+
+
+def test_what_openssl_does_not_take_is_said_once(
+    shop: Secret, front: Secret, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = DownstreamTls(ServerMode.SIMPLE, OWN)
+    store = store_of(front)
+    store.update({OWN: dataclasses.replace(shop, key=front.key)})
+    for _ in range(3):
+        assert store.server(own) is None
+    assert caplog.text.count("the files /c, /k, /r can't be used") == 1
+    store.update({OWN: shop})
+    good = store.server(own)
+    assert good is not None
+    store.update({OWN: dataclasses.replace(shop, key=front.key)})
+    assert store.server(own) is good, "the last good one stays in use"
 
 
 def test_contexts_of_ports_that_are_gone_are_not_kept(shop: Secret, front: Secret) -> None:
