@@ -120,7 +120,7 @@ apt_install() {
 catalogue() {
     cat <<'EOF'
 nginx nginx-light tests against a real nginx, and benchmarks (it is their upstream)
-haproxy haproxy its row in the benchmark
+haproxy haproxy tests of the PROXY protocol with a real HAProxy, and its row in the benchmark
 wrk wrk benchmarks
 h2load nghttp2-client HTTP/2 benchmarks
 curl curl tests against a real curl
