@@ -16,12 +16,13 @@ demo: ## real traffic under mutual TLS, captured, split 90/10 and counted, then 
 	@venv=$$(scripts/setup.sh venv runtime) && exec "$$venv/bin/meshproxy" demo
 
 test: ## the whole suite; what a machine can't give is skipped with a line that says so
-	@scripts/setup.sh system curl nginx ip iptables nft setpriv
+	@scripts/setup.sh system curl nginx haproxy chromium ip iptables nft setpriv
 	@scripts/setup.sh go h2spec
+	@scripts/setup.sh node
 	@venv=$$(scripts/setup.sh venv dev) && exec "$$venv/bin/python" -m pytest -m "not long and not image" $(PYTEST_ARGS)
 
 test-long: ## the slow tests alone
-	@scripts/setup.sh system curl nginx ip iptables nft setpriv
+	@scripts/setup.sh system curl nginx haproxy ip iptables nft setpriv
 	@venv=$$(scripts/setup.sh venv dev) && exec "$$venv/bin/python" -m pytest -m long $(PYTEST_ARGS)
 
 image-test: ## build the container image and run it in namespaces; minutes
@@ -29,8 +30,9 @@ image-test: ## build the container image and run it in namespaces; minutes
 	@venv=$$(scripts/setup.sh venv dev) && exec "$$venv/bin/python" -m pytest -m image tests/image $(PYTEST_ARGS)
 
 test-compiled: ## the tests of what runs compiled, in a compiled copy
-	@scripts/setup.sh system curl nginx
+	@scripts/setup.sh system curl nginx haproxy chromium
 	@scripts/setup.sh go h2spec
+	@scripts/setup.sh node
 	@venv=$$(scripts/setup.sh venv dev) && cd "$$(scripts/setup.sh compiled)" && \
 	exec "$$venv/bin/python" -m pytest -m "not long" $(PYTEST_ARGS) tests/live tests/differential \
 	    $(addprefix tests/unit/,aio cluster export plan route serve telemetry upstream wire)

@@ -9,6 +9,7 @@
 #                                         need be); of the checkout itself where there is no compiler
 #   scripts/setup.sh system TOOL...       install or name the missing system programs
 #   scripts/setup.sh go TOOL...           the same for programs that Go builds, into ~/go/bin
+#   scripts/setup.sh node                 install the Node package that tests use
 set -eu
 umask 022  # what is made here is for uid 1337 too
 
@@ -120,7 +121,7 @@ apt_install() {
 catalogue() {
     cat <<'EOF'
 nginx nginx-light tests against a real nginx, and benchmarks (it is their upstream)
-haproxy haproxy its row in the benchmark
+haproxy haproxy tests of the PROXY protocol with a real HAProxy, and its row in the benchmark
 wrk wrk benchmarks
 h2load nghttp2-client HTTP/2 benchmarks
 curl curl tests against a real curl
@@ -133,6 +134,9 @@ buildah buildah the test of the container image
 debootstrap debootstrap the base of that test, where MESHPROXY_IMAGE_BASE names none
 setpriv util-linux running the sidecar as uid 1337
 go golang-go what is built by it: h2spec
+npm npm tests with Node's WebSocket package
+node nodejs tests with Node's WebSocket package
+chromium chromium the test with a browser's WebSockets
 EOF
 }
 
@@ -177,10 +181,28 @@ go_build() {
     say "$tool can't be built: skipped is $*"
 }
 
+# Node's package for WebSocket tests, in the version that the lock names.
+node_packages() {
+    place=$HOME/.cache/meshproxy/node
+    lock=$root/tests/support/websocket/package-lock.json
+    cmp -s "$lock" "$place/.stamp" && return
+    command -v npm >/dev/null || system node npm
+    command -v npm >/dev/null || return 0
+    say "installing Node's package ws"
+    mkdir -p "$place"
+    cp "$root"/tests/support/websocket/package*.json "$place/"
+    if (cd "$place" && npm ci --silent --no-audit --no-fund --ignore-scripts >/dev/null 2>&1); then
+        cp "$lock" "$place/.stamp"
+    else
+        say "could not install ws: tests with Node's WebSocket package are skipped"
+    fi
+}
+
 case ${1:-} in
 venv) shift; venv "$@" ;;
 compiled) compiled ;;
 system) shift; system "$@" ;;
 go) shift; go_tools "$@" ;;
-*) say "usage: scripts/setup.sh venv [runtime|dev] | compiled | system TOOL... | go TOOL..."; exit 2 ;;
+node) node_packages ;;
+*) say "usage: scripts/setup.sh venv [runtime|dev] | compiled | system TOOL... | go TOOL... | node"; exit 2 ;;
 esac
