@@ -248,6 +248,8 @@ class Http2Connection(asyncio.Protocol):
     def forget(self, stream: Stream) -> None:
         stream.open = False
         self.streams.pop(stream.id, None)
+        # What it held back is thrown away, and the connection's window is the other streams', too.
+        stream.resume()
 
     def _on_event(self, event: object) -> None:
         if isinstance(event, DataCame):

@@ -193,22 +193,22 @@ class Codec:
         raise NotImplementedError
 
 
-_OF_REQUESTS = {b":method", b":scheme", b":authority", b":path"}  # RFC 9113 8.3.1
-ALL_STREAMS = 2**31 - 1  # RFC 9113 6.8: a GOAWAY that only says that there will be another
+_OF_REQUESTS: Final = {b":method", b":scheme", b":authority", b":path"}  # RFC 9113 8.3.1
+ALL_STREAMS: Final = 2**31 - 1  # RFC 9113 6.8: a GOAWAY that only says that there will be another
 
-_METHODS = frozenset((b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"PATCH"))
-_IN_PATHS = bytes(range(0x21, 0x7F))
-_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
+_METHODS: Final = frozenset((b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"PATCH"))
+_IN_PATHS: Final = bytes(range(0x21, 0x7F))
+_NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 # RFC 9113 8.2.1, and no other control character: a line break would end a line of HTTP/1.
-_IN_VALUES = bytes((0x09, *range(0x20, 0x7F), *range(0x80, 0x100)))
+_IN_VALUES: Final = bytes((0x09, *range(0x20, 0x7F), *range(0x80, 0x100)))
 # RFC 9113 8.2.2: they are about one connection of HTTP/1.1.
-_OF_CONNECTIONS = frozenset(
+_OF_CONNECTIONS: Final = frozenset(
     (b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade")
 )
 _BLANK: Final = (0x09, 0x20)
-_known_names: set[bytes] = set()
-_MOST_NAMES = 1024
-_LONGEST_NAME = 64
+_known_names: Final[set[bytes]] = set()
+_MOST_NAMES: Final = 1024
+_LONGEST_NAME: Final = 64
 
 
 def request_head(headers: Headers, end: bool, max_fields: int) -> RequestHead:
@@ -338,7 +338,7 @@ def size_of(headers: list[Any]) -> int:
     return size
 
 
-_lowered: dict[bytes, bytes] = {}
+_lowered: Final[dict[bytes, bytes]] = {}
 
 
 def in_lower_case(headers: list[Any]) -> list[Any]:

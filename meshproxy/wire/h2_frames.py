@@ -38,10 +38,10 @@ WINDOW: Final = 65_535  # of the connection and of each stream, until somebody s
 MAX_WINDOW: Final = 2**31 - 1
 MAX_STREAM: Final = 2**31 - 1
 
-_HEAD = Struct(">HBBBI")
-_FOUR = Struct(">HBBBII")
-_EIGHT = Struct(">HBBBIII")
-_SETTING = Struct(">HI")
+_HEAD: Final = Struct(">HBBBI")
+_FOUR: Final = Struct(">HBBBII")
+_EIGHT: Final = Struct(">HBBBIII")
+_SETTING: Final = Struct(">HI")
 
 
 def head(length: int, kind: int, flags: int, stream_id: int) -> bytes:

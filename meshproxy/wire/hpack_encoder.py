@@ -28,8 +28,8 @@ _STATIC_NAMES: Final[dict[bytes, int]] = {
 
 # How a literal with this name begins: not kept and never kept share the place, as a name is a
 # secret's or is not.
-_passing: dict[bytes, bytes] = {}
-_kept: dict[bytes, bytes] = {}
+_passing: Final[dict[bytes, bytes]] = {}
+_kept: Final[dict[bytes, bytes]] = {}
 
 
 class Encoder:

@@ -22,23 +22,24 @@ _NODES: Final = 256
 
 # By state * 256 + byte: the symbols that are complete now, and the state after it. States that end
 # with up to seven bits of padding are told by `_complete`. Filled as they are needed.
-_symbols: list[bytes | None] = [None] * (_NODES * 256)
-_after: list[int] = [0] * (_NODES * 256)
-_complete: list[bool] = [True] + [False] * (_NODES - 1)
+_symbols: Final[list[bytes | None]] = [None] * (_NODES * 256)
+_after: Final[list[int]] = [0] * (_NODES * 256)
+_complete: Final[list[bool]] = [True] + [False] * (_NODES - 1)
 
 
 def decode(data: bytes) -> bytes:
     """Raises ``WireError`` for what no encoder makes, padding of more than seven bits included."""
     state = 0
     found: list[bytes] = []
-    for byte in data:
-        at = state * 256 + byte
-        symbols = _symbols[at]
+    symbols_of, after = _symbols, _after
+    for place in range(len(data)):
+        at = state * 256 + data[place]
+        symbols = symbols_of[at]
         if symbols is None:
             symbols = _learn(at)
         if symbols:
             found.append(symbols)
-        state = _after[at]
+        state = after[at]
     if not _complete[state]:
         raise WireError("a Huffman string that does not end as one")
     return b"".join(found)
