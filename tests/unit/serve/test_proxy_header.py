@@ -254,3 +254,14 @@ def test_policies_know_both_addresses(field: str, block: str, status: bytes) -> 
     if status == b"200":
         path.dialled().receive(OK)
     assert client.take().startswith(b"HTTP/1.1 " + status)
+
+
+def test_a_new_plan_asks_the_next_connections() -> None:
+    path = place(ProxyProtocol())
+    before = arrive(path)
+    path.configure(inbound(settings=Settings(proxy_protocol=REQUIRED)))
+    before.receive(GET)
+    assert served(path, before), "it began under the old one"
+    after = arrive(path)
+    after.receive(GET)
+    assert after.aborted
