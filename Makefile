@@ -17,7 +17,7 @@ demo: ## real traffic under mutual TLS, captured, split 90/10 and counted, then 
 
 test: ## the whole suite; what a machine can't give is skipped with a line that says so
 	@scripts/setup.sh system curl nginx ip iptables nft setpriv
-	@scripts/setup.sh go h2spec
+	@scripts/setup.sh go h2spec grpc-interop-client grpc-interop-server
 	@venv=$$(scripts/setup.sh venv dev) && exec "$$venv/bin/python" -m pytest -m "not long and not image" $(PYTEST_ARGS)
 
 test-long: ## the slow tests alone
@@ -30,7 +30,7 @@ image-test: ## build the container image and run it in namespaces; minutes
 
 test-compiled: ## the tests of what runs compiled, in a compiled copy
 	@scripts/setup.sh system curl nginx
-	@scripts/setup.sh go h2spec
+	@scripts/setup.sh go h2spec grpc-interop-client grpc-interop-server
 	@venv=$$(scripts/setup.sh venv dev) && cd "$$(scripts/setup.sh compiled)" && \
 	exec "$$venv/bin/python" -m pytest -m "not long" $(PYTEST_ARGS) tests/live tests/differential \
 	    $(addprefix tests/unit/,aio cluster export plan route serve telemetry upstream wire)
