@@ -1,5 +1,5 @@
 # Each target does its own set-up: `make demo` and `make test` work in a fresh clone.
-.PHONY: help venv demo test test-long test-compiled image-test lint format bench bench-quick bench-mtls bench-size lock clean
+.PHONY: help venv demo test test-long test-compiled image-test lint format bench bench-quick bench-mtls bench-h2 bench-size lock clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -7,6 +7,7 @@ help: ## what can be made
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 BENCH_MTLS_ARGS ?=
+BENCH_H2_ARGS ?=
 
 venv: ## the program in .venv/bin/meshproxy
 	@scripts/setup.sh venv runtime
@@ -16,8 +17,8 @@ demo: ## real traffic under mutual TLS, captured, split 90/10 and counted, then 
 	@venv=$$(scripts/setup.sh venv runtime) && exec "$$venv/bin/meshproxy" demo
 
 test: ## the whole suite; what a machine can't give is skipped with a line that says so
-	@scripts/setup.sh system curl nginx haproxy chromium ip iptables nft setpriv
-	@scripts/setup.sh go h2spec
+	@scripts/setup.sh system curl nginx haproxy ip iptables nft setpriv
+	@scripts/setup.sh go h2spec grpc-interop-client grpc-interop-server
 	@scripts/setup.sh node
 	@venv=$$(scripts/setup.sh venv dev) && exec "$$venv/bin/python" -m pytest -m "not long and not image" $(PYTEST_ARGS)
 
@@ -30,8 +31,8 @@ image-test: ## build the container image and run it in namespaces; minutes
 	@venv=$$(scripts/setup.sh venv dev) && exec "$$venv/bin/python" -m pytest -m image tests/image $(PYTEST_ARGS)
 
 test-compiled: ## the tests of what runs compiled, in a compiled copy
-	@scripts/setup.sh system curl nginx haproxy chromium
-	@scripts/setup.sh go h2spec
+	@scripts/setup.sh system curl nginx haproxy
+	@scripts/setup.sh go h2spec grpc-interop-client grpc-interop-server
 	@scripts/setup.sh node
 	@venv=$$(scripts/setup.sh venv dev) && cd "$$(scripts/setup.sh compiled)" && \
 	exec "$$venv/bin/python" -m pytest -m "not long" $(PYTEST_ARGS) tests/live tests/differential \
@@ -46,10 +47,11 @@ format: ## apply ruff's mends and formatting
 	"$$venv/bin/ruff" check --fix . ; "$$venv/bin/ruff" format .
 
 bench: ## Envoy, HAProxy, nginx and meshproxy (compiled) side by side, then mutual TLS
-	@scripts/setup.sh system wrk nginx haproxy
+	@scripts/setup.sh system wrk nginx haproxy h2load
 	@venv=$$(scripts/setup.sh venv dev) && cd "$$(scripts/setup.sh compiled)" && \
 	"$$venv/bin/python" -m benchmarks.http1 $(BENCH_ARGS) && \
-	exec "$$venv/bin/python" -m benchmarks.mtls $(BENCH_MTLS_ARGS)
+	"$$venv/bin/python" -m benchmarks.mtls $(BENCH_MTLS_ARGS) && \
+	exec "$$venv/bin/python" -m benchmarks.http2 $(BENCH_H2_ARGS)
 
 bench-quick: ## the same in a minute, for before and after a change
 	@scripts/setup.sh system wrk nginx
@@ -60,6 +62,11 @@ bench-mtls: ## mutual TLS on both hops beside Envoy's, in a minute
 	@scripts/setup.sh system wrk nginx
 	@venv=$$(scripts/setup.sh venv dev) && cd "$$(scripts/setup.sh compiled)" && \
 	exec "$$venv/bin/python" -m benchmarks.mtls --quick $(BENCH_MTLS_ARGS)
+
+bench-h2: ## HTTP/2 and gRPC with mutual TLS on both hops beside Envoy's, in two minutes
+	@scripts/setup.sh system h2load
+	@venv=$$(scripts/setup.sh venv dev) && cd "$$(scripts/setup.sh compiled)" && \
+	exec "$$venv/bin/python" -m benchmarks.http2 --quick $(BENCH_H2_ARGS)
 
 bench-size: ## what a mesh of 1,000 services costs
 	@scripts/setup.sh system wrk nginx

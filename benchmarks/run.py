@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -16,7 +17,7 @@ from benchmarks.load.result import LoadError
 from benchmarks.load.wrk import Wrk
 from benchmarks.machine.cpus import Split, available, can_pin, keep_to, split
 from benchmarks.machine.ports import Ports
-from benchmarks.machine.processes import StartError
+from benchmarks.machine.processes import Process, StartError
 from benchmarks.machine.tools import Missing, find
 from benchmarks.options import Options
 from benchmarks.peers.peer import Peer, Place, Running, running
@@ -35,15 +36,30 @@ More = Callable[[Mapping[str, Running], Split], str]
 """Measures something else of the same proxies; what to print of it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """What stands on both sides of the proxies: the app, and the loads by their regime.
+
+    Without ``loads``: those of HTTP/1.1.
+    """
+
+    start_app: Callable[[Path, Ports, tuple[int, ...]], tuple[Process, int, int]] = start_upstream
+    loads: Callable[[Path, Split], dict[str, Load]] | None = None
+
+
 def run(
-    peers: Sequence[Peer], options: Options, base: str, more: More = lambda targets, cpus: ""
+    peers: Sequence[Peer],
+    options: Options,
+    base: str,
+    more: More = lambda targets, cpus: "",
+    ends: Ends = Ends(),
 ) -> int:
     """The exit status: 0; 1 if a row of ours had errors or the run can't be made; 130."""
     interrupt_on_signals()
     progress = Progress()
     try:
         with ExitStack() as stack:
-            return _Run(options, base, progress, stack).run(peers, more)
+            return _Run(options, base, progress, stack, ends).run(peers, more)
     except (Missing, StartError, LoadError) as error:
         progress.end()
         print(f"benchmarks: {error}", file=sys.stderr)
@@ -55,8 +71,11 @@ def run(
 
 
 class _Run:
-    def __init__(self, options: Options, base: str, progress: Progress, stack: ExitStack) -> None:
+    def __init__(
+        self, options: Options, base: str, progress: Progress, stack: ExitStack, ends: Ends
+    ) -> None:
         self._options = options
+        self._ends = ends
         self._base = base
         self._progress = progress
         self._stack = stack
@@ -68,10 +87,7 @@ class _Run:
 
     def run(self, peers: Sequence[Peer], more: More) -> int:
         options = self._options
-        wrk = Wrk(find("wrk"), self._folder, self._cpus.load, options.connections)
-        paced = Paced(options.rate, self._cpus.load, options.connections)
-        saturated, steady = regimes(options.connections, options.rate)
-        loads: dict[str, Load] = {saturated: wrk, steady: paced}
+        loads = (self._ends.loads or self._http1_loads)(self._folder, self._cpus)
         targets = self._start(peers)
         if not targets:
             self._say("nothing is left to measure")
@@ -83,6 +99,13 @@ class _Run:
         self._progress.end()
         self._report(targets, samples, more(targets, self._cpus))
         return int(self._failed)
+
+    def _http1_loads(self, folder: Path, cpus: Split) -> dict[str, Load]:
+        options = self._options
+        wrk = Wrk(find("wrk"), folder, cpus.load, options.connections)
+        paced = Paced(options.rate, cpus.load, options.connections)
+        saturated, steady = regimes(options.connections, options.rate)
+        return {saturated: wrk, steady: paced}
 
     def _pin(self) -> Split:
         if not self._options.pinned:
@@ -99,7 +122,7 @@ class _Run:
         return found
 
     def _start(self, peers: Sequence[Peer]) -> dict[str, Running]:
-        upstream, v1, v2 = start_upstream(
+        upstream, v1, v2 = self._ends.start_app(
             self._new_folder("upstream"), self._ports, self._cpus.load
         )
         self._stack.enter_context(upstream)

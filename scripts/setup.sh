@@ -133,7 +133,7 @@ ip iproute2 network namespaces: namespace tests and the full demo
 buildah buildah the test of the container image
 debootstrap debootstrap the base of that test, where MESHPROXY_IMAGE_BASE names none
 setpriv util-linux running the sidecar as uid 1337
-go golang-go what is built by it: h2spec
+go golang-go what is built by it: h2spec, gRPC's interop programs
 npm npm tests with Node's WebSocket package
 node nodejs tests with Node's WebSocket package
 chromium chromium the test with a browser's WebSockets
@@ -160,6 +160,8 @@ system() {
 go_catalogue() {
     cat <<'EOF'
 h2spec github.com/summerwind/h2spec/cmd/h2spec v2.2.1+incompatible every rule of HTTP/2, case by case
+grpc-interop-client google.golang.org/grpc/interop/client v1.85.0 gRPC's own interop cases
+grpc-interop-server google.golang.org/grpc/interop/server v1.85.0 gRPC's own interop cases
 EOF
 }
 
@@ -175,7 +177,11 @@ go_tools() {
 
 go_build() {
     say "building $1"
-    GOBIN=$HOME/go/bin go install "$2@$3" >/dev/null 2>&1 && return
+    # Go names a program after its folder; "client" says too little in a folder of programs.
+    made=$(mktemp -d)
+    GOBIN=$made go install "$2@$3" >/dev/null 2>&1 && mkdir -p "$HOME/go/bin" &&
+        mv "$made/${2##*/}" "$HOME/go/bin/$1" && rmdir "$made" && return
+    rm -rf "$made"
     tool=$1
     shift 3
     say "$tool can't be built: skipped is $*"

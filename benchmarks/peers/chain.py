@@ -35,9 +35,9 @@ kind: Sidecar
 metadata: {{name: inv, namespace: default}}
 spec:
   ingress:
-  - {{port: {{number: {v1}, protocol: HTTP, name: v1}}, bind: 127.0.0.1, captureMode: NONE,
+  - {{port: {{number: {v1}, protocol: {protocol}, name: v1}}, bind: 127.0.0.1, captureMode: NONE,
      defaultEndpoint: "127.0.0.1:{app1}"}}
-  - {{port: {{number: {v2}, protocol: HTTP, name: v2}}, bind: 127.0.0.1, captureMode: NONE,
+  - {{port: {{number: {v2}, protocol: {protocol}, name: v2}}, bind: 127.0.0.1, captureMode: NONE,
      defaultEndpoint: "127.0.0.1:{app2}"}}
 ---
 apiVersion: security.istio.io/v1
@@ -80,20 +80,23 @@ def issue(folder: Path, root: Path = meshproxy.ROOT) -> Certificates:
     return found
 
 
-def envoy_chain(certificates: Certificates) -> Peer:
+def envoy_chain(certificates: Certificates, protocol: str = "http") -> Peer:
+    """``protocol``: http, or http2 from end to end."""
     return Peer(
         "envoy",
         _DOES,
-        lambda place: _envoys(place, certificates),
+        lambda place: _envoys(place, certificates, protocol),
         lambda: version("envoy", find("envoy")),
     )
 
 
-def meshproxy_chain(certificates: Certificates, root: Path = meshproxy.ROOT) -> Peer:
+def meshproxy_chain(
+    certificates: Certificates, protocol: str = "http", root: Path = meshproxy.ROOT
+) -> Peer:
     return Peer(
         "meshproxy",
         f"{_DOES}, Istio's metrics; {meshproxy.form(root)}",
-        lambda place: _ours(place, certificates, root),
+        lambda place: _ours(place, certificates, protocol, root),
         remarks=meshproxy.remarks,
         ours=True,
     )
@@ -102,25 +105,30 @@ def meshproxy_chain(certificates: Certificates, root: Path = meshproxy.ROOT) -> 
 # Envoy.
 
 
-def _envoys(place: Place, certificates: Certificates) -> Launch:
+def _envoys(place: Place, certificates: Certificates, protocol: str) -> Launch:
     ports = (place.ports.take(), place.ports.take())
-    inbound = envoy.command_for(place, "inbound.json", _envoy_inbound(place, ports, certificates))
+    bootstrap = _envoy_inbound(place, ports, certificates, protocol)
+    inbound = envoy.command_for(place, "inbound.json", bootstrap)
     port = place.ports.take()
     config = envoy.configuration(replace(place, upstreams=ports), port, "json")
     for cluster in config["static_resources"]["clusters"]:
         sni = f"outbound_.80_.{cluster['name'].split('|')[2]}_.inv.default.svc.cluster.local"
-        cluster["transport_socket"] = to_upstream(certificates.caller, "http", sni, [CALLED])
+        cluster["transport_socket"] = to_upstream(certificates.caller, protocol, sni, [CALLED])
+        if protocol == "http2":
+            envoy.speak_http2(cluster)
     command = envoy.command_for(place, "outbound.json", config)
     return Launch(command, port, logs=True, inbound=Launch(inbound, ports[0], logs=True))
 
 
 def _envoy_inbound(
-    place: Place, ports: tuple[int, int], certificates: Certificates
+    place: Place, ports: tuple[int, int], certificates: Certificates, protocol: str
 ) -> dict[str, Any]:
     listeners, clusters = [], []
     for port, app in zip(ports, place.upstreams, strict=True):
         name = f"inbound|{port}||"
         clusters.append(envoy.cluster(name, app))
+        if protocol == "http2":
+            envoy.speak_http2(clusters[-1])
         listeners.append(
             {
                 "name": name,
@@ -130,7 +138,7 @@ def _envoy_inbound(
                     {
                         "filter_chain_match": {"transport_protocol": "tls"},
                         "transport_socket": from_callers(
-                            certificates.called, "http", [TRUST_DOMAIN]
+                            certificates.called, protocol, [TRUST_DOMAIN]
                         ),
                         "filters": [_manager(name)],
                     }
@@ -176,22 +184,26 @@ def _rbac() -> dict[str, Any]:
 # meshproxy.
 
 
-def _ours(place: Place, certificates: Certificates, root: Path) -> Launch:
+def _ours(place: Place, certificates: Certificates, protocol: str, root: Path) -> Launch:
     ports = (place.ports.take(), place.ports.take())
-    text = inbound_configuration(ports, place.upstreams)
+    text = inbound_configuration(ports, place.upstreams, protocol)
     command = meshproxy.command_for(place, "inbound", text, "default/inv")
     command += ["--certs", str(certificates.called)]
     inbound = Launch(command, ports[0], logs=True, cwd=root)
     port = place.ports.take()
-    text = meshproxy.configuration(port, ports, "json", "http", account="inv")
+    text = meshproxy.configuration(port, ports, "json", protocol, account="inv")
     command = meshproxy.command_for(place, "outbound", text, "default/front")
     command += ["--certs", str(certificates.caller)]
     return Launch(command, port, logs=True, cwd=root, inbound=inbound)
 
 
-def inbound_configuration(ports: tuple[int, int], apps: tuple[int, int]) -> str:
+def inbound_configuration(
+    ports: tuple[int, int], apps: tuple[int, int], protocol: str = "http"
+) -> str:
     """The called app's side of the mesh as YAML documents."""
     v1, v2 = ports
     app1, app2 = apps
     principal = CALLER.removeprefix("spiffe://")
-    return _INBOUND.format(v1=v1, v2=v2, app1=app1, app2=app2, principal=principal)
+    return _INBOUND.format(
+        v1=v1, v2=v2, app1=app1, app2=app2, principal=principal, protocol=protocol.upper()
+    )

@@ -139,6 +139,15 @@ def cluster(name: str, port: int) -> dict[str, Any]:
     }
 
 
+def speak_http2(cluster: dict[str, Any]) -> None:
+    """As Istio does where a port's protocol is HTTP/2 or gRPC."""
+    name = "upstreams.http.v3.HttpProtocolOptions"
+    options: dict[str, Any] = {"explicit_http_config": {"http2_protocol_options": {}}}
+    cluster["typed_extension_protocol_options"] = {
+        f"envoy.extensions.{name}": {"@type": _TYPES + name, **options}
+    }
+
+
 def filter_(name: str, kind: str, **settings: Any) -> dict[str, Any]:
     config = {"@type": f"{_TYPES}filters.{name}.v3.{kind}", **settings}
     return {"name": f"envoy.filters.{name}", "typed_config": config}

@@ -20,12 +20,12 @@ from meshproxy.plan.plan import ChainPlan, ClusterPlan, Destination, RoutePlan
 from meshproxy.record import Record
 from meshproxy.route.rewrite import HeaderEdit
 from meshproxy.serve.admission import admit
-from meshproxy.serve.headers import answer_headers, request_headers, rewrite
-from meshproxy.serve.local import grpc_answer, local_answer, route_answer
+from meshproxy.serve.headers import answer_headers, request_headers, rewrite, tell_timeout
+from meshproxy.serve.local import error_answer, route_answer
 from meshproxy.serve.serving import Serving
 from meshproxy.serve.stream import DownstreamStream
 from meshproxy.upstream.stream import UpstreamStream
-from meshproxy.wire.grpc import grpc_status
+from meshproxy.wire.grpc import grpc_status, is_grpc, time_limit
 from meshproxy.wire.heads import TUNNEL, Headers, RequestHead, ResponseHead, index
 
 _log = logging.getLogger(__name__)
@@ -57,6 +57,7 @@ class Exchange:
         "_inbound",
         "_serving",
         "_stream",
+        "_timeout",
         "_timer",
         "answered",
         "over",
@@ -88,6 +89,7 @@ class Exchange:
         self._stream: UpstreamStream | None = None
         self._answer: ResponseHead | None = None
         self._timer: Timer | None = None
+        self._timeout = 0.0  # seconds for the whole; 0: none
 
     # The life of a request.
 
@@ -104,8 +106,10 @@ class Exchange:
                 self._answer_from_here(route)
                 return
             self._prepare(route, self._choose(route))
-            if route.timeout and self.uploaded:
-                self._start_deadline(route.timeout)
+            # Istio's route timeout counts from the request's last byte, all attempts together; it
+            # bounds a gRPC caller's own, which counts from the beginning where the route has none.
+            if self._timeout and (self.uploaded or not route.timeout):
+                self._start_deadline()
             self._ask()
         except ProxyError as error:
             self.fail(error)
@@ -135,8 +139,9 @@ class Exchange:
         )
         if self._chain.tell_caller is not None:
             headers = self._chain.tell_caller(head, headers, self.record.secured)
+        self._timeout = time_limit(head, route.timeout)
         if route.timeout:
-            headers.append((b"x-envoy-expected-rq-timeout-ms", b"%d" % (route.timeout * 1000)))
+            headers = tell_timeout(head, headers, self._timeout)
         if route.rewrite_path is not None or destination.authority:
             headers = rewrite(head, headers, route.rewrite_path, destination.authority)
         if destination.edit_request is not None:
@@ -231,7 +236,7 @@ class Exchange:
         """The answer is complete; a tunnel lasts until both sides have ended."""
         self.answered = True
         answer = self._answer
-        if answer is not None and b"grpc" in self._head.fields.get(b"content-type", b""):
+        if answer is not None and is_grpc(self._head):
             self.record.grpc_status = grpc_status(answer, trailers)
         if answer is not None and answer.length != 0:
             self._downstream.send_end(trailers)
@@ -257,9 +262,8 @@ class Exchange:
         if self._stream is not None and not self.over:
             self._stream.send_end(trailers)
             self._stream.flush()
-        route: RoutePlan | None = self.record.route
-        if route is not None and route.timeout and self._timer is None and not self.over:
-            self._start_deadline(route.timeout)
+        if self._timeout and self._timer is None and not self.over:
+            self._start_deadline()
         if self.answered and not self.over:
             self._finish()
 
@@ -289,10 +293,9 @@ class Exchange:
         else:
             self.fail(error)
 
-    def _start_deadline(self, seconds: float) -> None:
-        # Istio's route timeout counts from the request's last byte, all attempts together.
+    def _start_deadline(self) -> None:
         after = self._serving.timers.after
-        self._timer = after(seconds, lambda: self.fail(ProxyError(Kind.TIMEOUT)))
+        self._timer = after(self._timeout, lambda: self.fail(ProxyError(Kind.TIMEOUT)))
 
     def _may_send_again(self, error: ProxyError) -> bool:
         """Whether the failed attempt is followed by another (the keep-alive race, nothing else).
@@ -305,14 +308,10 @@ class Exchange:
         safe = error.retry is Retry.ALWAYS or (
             error.retry is Retry.IF_SAFE and head.method in IDEMPOTENT
         )
+        bodiless = head.length == 0 and not head.upgrade
+        fresh = self._stream is not None and not self.started
         return (
-            safe
-            and record.reused
-            and self._stream is not None
-            and not self.started
-            and head.length == 0
-            and not head.upgrade
-            and record.attempt_count <= _MOST_RESENDS
+            safe and bodiless and fresh and record.reused and record.attempt_count <= _MOST_RESENDS
         )
 
     def _try_again(self) -> None:
@@ -331,6 +330,8 @@ class Exchange:
         record, meaning = self.record, error.meaning
         record.flags = meaning.flag if meaning.flag != "-" else ""
         record.details = error.details
+        if is_grpc(self._head):
+            record.grpc_status = meaning.grpc  # also where nobody is left to be told
         if error.side is Side.UPSTREAM and meaning.flag in ("UF", "UC", "UPE"):
             record.transport_failure = error.reason
         elif error.kind is Kind.DENIED:
@@ -356,11 +357,7 @@ class Exchange:
         self._finish()
 
     def _answer_error(self, error: ProxyError) -> None:
-        if b"grpc" in self._head.fields.get(b"content-type", b""):
-            self.record.grpc_status = error.meaning.grpc
-            answer, body = grpc_answer(error.meaning.grpc, error.body())
-        else:
-            answer, body = local_answer(error.status, error.body())
+        answer, body = error_answer(error, self._head)
         route: RoutePlan | None = self.record.route
         self._send_local(answer, body, None if route is None else route.edit_error)
 
@@ -368,6 +365,8 @@ class Exchange:
         record = self.record
         record.code = answer.status
         record.response = answer
+        if is_grpc(self._head):
+            record.grpc_status = grpc_status(answer, _NO_TRAILERS)
         self.started = self.answered = True
         server = _SERVER_INBOUND if self._inbound else _SERVER_OUTBOUND
         headers = [*answer.headers, (b"date", self._serving.date), server]

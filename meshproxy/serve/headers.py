@@ -15,6 +15,7 @@ from meshproxy.record import Secured
 from meshproxy.route.client_cert import FIELD as _CALLER
 from meshproxy.route.rewrite import PathRewrite
 from meshproxy.wire.framing import tokens
+from meshproxy.wire.grpc import is_grpc, timeout_value
 from meshproxy.wire.heads import Headers, RequestHead, ResponseHead, without
 
 HOP_BY_HOP = frozenset(
@@ -91,6 +92,18 @@ def request_headers(
         before = fields.get(_CALLER)
         xfcc = secured.xfcc if before is None else b"%b,%b" % (before, secured.xfcc)
         headers.append((_CALLER, xfcc))
+    return headers
+
+
+_TIMEOUT = b"grpc-timeout"
+
+
+def tell_timeout(head: RequestHead, headers: Headers, seconds: float) -> Headers:
+    """Tell the upstream how long a route waits for it, in Envoy's words and in gRPC's."""
+    if is_grpc(head):
+        headers = without(headers, {_TIMEOUT})
+        headers.append((_TIMEOUT, timeout_value(seconds)))
+    headers.append((b"x-envoy-expected-rq-timeout-ms", b"%d" % (seconds * 1000)))
     return headers
 
 

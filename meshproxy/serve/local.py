@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from meshproxy.base.errors import ProxyError
 from meshproxy.plan.plan import RoutePlan
+from meshproxy.wire.grpc import is_grpc, status_of_http
 from meshproxy.wire.heads import RequestHead, ResponseHead, index
 
 _TEXT = (b"content-type", b"text/plain")
@@ -25,10 +27,19 @@ def redirect_answer(status: int, location: bytes) -> tuple[ResponseHead, bytes]:
     return _head(status, [(b"location", location), (b"content-length", b"0")], 0), b""
 
 
+def error_answer(error: ProxyError, head: RequestHead) -> tuple[ResponseHead, bytes]:
+    """What went wrong, in the words of the protocol that was asked in."""
+    if is_grpc(head):
+        return grpc_answer(error.meaning.grpc, error.body())
+    return local_answer(error.status, error.body())
+
+
 def route_answer(route: RoutePlan, head: RequestHead) -> tuple[ResponseHead, bytes]:
     """What a route that sends nothing on answers."""
     if route.location is not None:
         return redirect_answer(route.status, route.location(head))
+    if is_grpc(head):
+        return grpc_answer(status_of_http(route.status), route.body)
     return local_answer(route.status, route.body)
 
 

@@ -12,11 +12,14 @@ from typing import Any
 
 import pytest
 
+from tests.support import hop
 from tests.support.peers import LOCAL, wait_until
+from tests.support.pki import Authority
 from tests.support.sidecar import (
     Sidecar,
     config,
     free_port,
+    istio,
     me,
     plain,
     service,
@@ -116,7 +119,30 @@ def near_side(port: int, target: int) -> str:
     )
 
 
-@pytest.fixture(scope="module", params=["one", "two"])
+def mutual(port: int, inbound: int, number: int) -> tuple[str, str]:
+    """Both ends with mutual TLS between them; gRPC is told by the ports' appProtocol."""
+    far = config(
+        hop.me("back"),
+        plain([], [(inbound, "GRPC", number)]),
+        istio("PeerAuthentication", "default", {"mtls": {"mode": "STRICT"}}),
+    )
+    greeter = service("greeter", port, "rpc")
+    greeter["spec"]["ports"][0]["appProtocol"] = "grpc"
+    endpoint = workload("greeter-1", "greeter", {"rpc": inbound})
+    endpoint["spec"]["serviceAccount"] = "back"
+    tls = {"host": "greeter", "trafficPolicy": {"tls": {"mode": "ISTIO_MUTUAL"}}}
+    near = config(
+        hop.me("front"),
+        greeter,
+        endpoint,
+        istio("DestinationRule", "greeter", tls),
+        plain([(port, "GRPC")]),
+        settings(accessLogFlush="20ms"),
+    )
+    return far, near
+
+
+@pytest.fixture(scope="module", params=["one", "two", "mutual TLS"])
 def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     """A server, and one sidecar in front of it (the caller's), or two."""
     greeter = Greeter()
@@ -134,7 +160,15 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
         if request.param == "two":
             proxies.append(stack.enter_context(Sidecar(far_side(inbound, number), workers=2)))
             target = inbound
-        proxies.append(stack.enter_context(Sidecar(near_side(port, target), workers=2)))
+        if request.param == "mutual TLS":
+            authority = Authority()
+            for text, account in zip(
+                mutual(port, inbound, number), (hop.BACK, hop.FRONT), strict=True
+            ):
+                end = hop.ours(text, authority.issue(account), workers=2)
+                proxies.append(stack.enter_context(end))
+        else:
+            proxies.append(stack.enter_context(Sidecar(near_side(port, target), workers=2)))
         options = [
             ("grpc.default_authority", "greeter"),
             ("grpc.max_receive_message_length", -1),

@@ -361,6 +361,55 @@ def test_the_route_timeout_counts_from_the_end_of_the_request() -> None:
     assert server.aborted
 
 
+GRPC = (
+    b"POST /a.B/C HTTP/1.1\r\nHost: shop\r\nContent-Type: application/grpc\r\n"
+    b"grpc-timeout: %b\r\nContent-Length: 2\r\n\r\na"
+)
+
+
+def test_a_grpc_callers_deadline_counts_from_the_beginning() -> None:
+    """As Envoy has it with Istio's `grpc_timeout_header_max` of 0s."""
+    path = DataPath(outbound())
+    client = path.connect()
+    client.receive(GRPC % b"2S")
+    server = path.dialled()
+    assert b"grpc-timeout: 2S" in server.take()
+    path.loop.advance(1.9)
+    assert client.written == b""
+    path.loop.advance(0.2)
+    told = client.take()
+    assert told.startswith(b"HTTP/1.1 200 ")
+    assert b"grpc-status: 4\r\ngrpc-message: upstream request timeout (UT)\r\n" in told
+    assert server.aborted
+
+
+@pytest.mark.parametrize(("asked", "told"), [(b"1S", b"1000m"), (b"1H", b"2000m")])
+def test_the_route_timeout_bounds_a_grpc_callers(asked: bytes, told: bytes) -> None:
+    route = a_route(action=Forward((WeightedCluster("outbound|80|v1|shop"),), timeout=2.0))
+    path = DataPath(outbound([a_host(route)]))
+    client = path.connect()
+    client.receive(GRPC % asked)
+    server = path.dialled()
+    sent = server.take()
+    assert b"grpc-timeout: " + told in sent
+    assert b"x-envoy-expected-rq-timeout-ms: " + told[:-1] in sent
+    path.loop.advance(60)
+    assert client.written == b"", "the request is not whole"
+    client.receive(b"b")
+    path.loop.advance(int(told[:-1]) / 1000 + 0.1)
+    assert b"grpc-status: 4" in client.take()
+
+
+def test_grpc_callers_get_a_direct_response_as_a_status() -> None:
+    route = a_route(action=DirectResponse(403, "not you: %"))
+    path = DataPath(outbound([a_host(route)]))
+    client = path.connect()
+    client.receive(GRPC % b"1S")
+    told = client.take()
+    assert told.startswith(b"HTTP/1.1 200 ")
+    assert b"grpc-status: 7\r\ngrpc-message: not you: %25\r\n" in told
+
+
 def test_a_client_that_leaves_takes_its_request_with_it() -> None:
     path = DataPath(outbound())
     client = path.connect()
