@@ -194,6 +194,7 @@ class Codec:
 
 
 _OF_REQUESTS: Final = {b":method", b":scheme", b":authority", b":path"}  # RFC 9113 8.3.1
+STREAM_WINDOWS: Final = 16  # in a connection's: so many may wait before they stop the others
 ALL_STREAMS: Final = 2**31 - 1  # RFC 9113 6.8: a GOAWAY that only says that there will be another
 
 _METHODS: Final = frozenset((b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"PATCH"))

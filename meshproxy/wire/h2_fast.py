@@ -50,7 +50,6 @@ from meshproxy.wire.h2_frames import (
     WINDOW_UPDATE,
 )
 from meshproxy.wire.h2_sender import (
-    CONNECTION_WINDOW,
     ENDED,
     RESET_BY_PEER,
     RESET_BY_US,
@@ -96,7 +95,8 @@ class FastCodec(Control):
         else:
             values[frames.MAX_CONCURRENT_STREAMS] = self._max_streams
         self._out.append(frames.settings(values))
-        self._out.append(frames.window_update(0, CONNECTION_WINDOW - WINDOW))
+        if self._connection_window > WINDOW:
+            self._out.append(frames.window_update(0, self._connection_window - WINDOW))
 
     def receive(self, data: bytes) -> list[Event]:
         events = self._events = []

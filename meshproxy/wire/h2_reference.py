@@ -14,6 +14,7 @@ import hyperframe.frame
 
 from meshproxy.wire.errors import WireError
 from meshproxy.wire.h2 import (
+    STREAM_WINDOWS,
     Code,
     Codec,
     DataCame,
@@ -25,8 +26,6 @@ from meshproxy.wire.h2 import (
     WindowOpened,
 )
 from meshproxy.wire.heads import Headers
-
-_CONNECTION_WINDOW = 1024 * 1024
 
 
 class _Connection(h2.connection.H2Connection):
@@ -60,13 +59,15 @@ class ReferenceCodec(Codec):
         # Not by `update`: that counts only once the peer has acknowledged it, and is never sent.
         self._conn.local_settings = h2.settings.Settings(client, values)
         self._conn.decoder.max_header_list_size = max_header_bytes
+        self._connection_window = min(window * STREAM_WINDOWS, 2**31 - 1)
         self._farewell = b""
         self._broken = False  # the library then takes nothing more to send
         self._told: set[int] = set()  # streams whose end was part of an event already
 
     def start(self) -> None:
         self._conn.initiate_connection()
-        self._conn.increment_flow_control_window(_CONNECTION_WINDOW - 65_535)
+        if self._connection_window > 65_535:
+            self._conn.increment_flow_control_window(self._connection_window - 65_535)
 
     def receive(self, data: bytes) -> list[Event]:
         try:

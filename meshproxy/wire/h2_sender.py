@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from meshproxy.wire import h2_frames as frames
-from meshproxy.wire.h2 import Code, Codec
+from meshproxy.wire.h2 import STREAM_WINDOWS, Code, Codec
 from meshproxy.wire.h2_floods import Bounds, Floods
 from meshproxy.wire.h2_frames import (
     DATA,
@@ -19,12 +19,12 @@ from meshproxy.wire.h2_frames import (
     FRAME_BYTES,
     HEADERS,
     MAX_STREAM,
+    MAX_WINDOW,
     WINDOW,
 )
 from meshproxy.wire.heads import Headers
 from meshproxy.wire.hpack_encoder import Encoder
 
-CONNECTION_WINDOW: Final = 1024 * 1024
 UNLIMITED: Final = 1 << 20  # streams, where the peer sets no limit
 _UNTIL_TOLD: Final = 100  # streams; the least that RFC 9113 6.5.2 advises a peer to take
 _HEAD: Final[Any] = (b":method", b"HEAD")
@@ -84,7 +84,8 @@ class Sender(Codec):
         self._peer_frame = FRAME_BYTES
         self._peer_streams = _UNTIL_TOLD
         # What we let the peer do. Until it knows our settings it goes by the default window.
-        self._receive_window = CONNECTION_WINDOW
+        self._connection_window = min(max(WINDOW, window * STREAM_WINDOWS), MAX_WINDOW)
+        self._receive_window = self._connection_window
         self._owed = 0
         self._window = window
         self._stream_receive_window = max(window, WINDOW)
@@ -164,7 +165,7 @@ class Sender(Codec):
     def _give_back(self, counted: int) -> None:
         """Open the connection's window."""
         owed = self._owed + counted
-        if owed * 2 >= CONNECTION_WINDOW:
+        if owed * 2 >= self._connection_window:
             self._receive_window += owed
             self._out.append(frames.window_update(0, owed))
             owed = 0

@@ -50,6 +50,14 @@ def test_uploads_that_are_given_up_do_not_hold_the_connections_window(path: Data
     assert opened(client.take()) >= sent - (first + 65_535) // 2
 
 
+def test_a_few_streams_that_wait_leave_the_others_room(path: DataPath) -> None:
+    client = connect(path)
+    for stream in range(1, 21, 2):
+        client.receive(headers(stream, LINES, END_HEADERS) + data(stream, PIECE) * PIECES)
+    assert not client.closed
+    assert frames.resets(client.take()) == []
+
+
 def test_a_malformed_request_resets_its_stream_alone() -> None:
     """RFC 9113 8.1.1; where the library finds it, it ends the connection."""
     client = connect(DataPath(outbound(), "fast"))
