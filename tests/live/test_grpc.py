@@ -17,6 +17,7 @@ from tests.support.peers import LOCAL, wait_until
 from tests.support.pki import Authority
 from tests.support.sidecar import (
     Sidecar,
+    Watch,
     config,
     free_port,
     istio,
@@ -283,6 +284,28 @@ def test_a_reader_that_stops_stops_the_server(place: Place) -> None:
     after = [max(proxy.pss().values()) for proxy in place.proxies]
     call.cancel()
     assert all(b - a < 8192 for a, b in zip(before, after, strict=True))
+
+
+MIB = 1 << 20
+SIZES = [
+    pytest.param(32 * MIB, id="32MiB"),
+    pytest.param(1024 * MIB, id="1GiB", marks=pytest.mark.long),
+]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_large_stream_in_flat_memory(place: Place, size: int) -> None:
+    """There and back; each side stops its sender when it can't pass on."""
+    mirror, piece = place.call("both", "mirror"), b"p" * (64 * 1024)
+
+    def there_and_back(total: int) -> int:
+        requests = (piece for _ in range(total // len(piece)))
+        return sum(len(response) for response in mirror(requests, timeout=400))
+
+    assert there_and_back(4 * MIB) == 4 * MIB  # whatever is made once has been
+    with Watch(lambda: max(max(proxy.pss().values()) for proxy in place.proxies)) as watch:
+        assert there_and_back(size) == size
+    assert watch.growth < 4096
 
 
 def test_calls_are_counted_as_grpc(place: Place) -> None:
