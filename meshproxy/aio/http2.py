@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Any
 
 from meshproxy.aio.outbox import BULK, Outbox
 from meshproxy.base.addr import Address
@@ -67,9 +66,20 @@ class Stream:
     # Sending.
 
     def write(self, data: bytes) -> None:
-        if self.open and data:
-            self._queue.append(data)
-            self.pump()
+        if not self.open or not data:
+            return
+        connection = self.connection
+        if not self._queue and not connection.stopped:
+            size = len(data)
+            if size <= connection.codec.window(self.id):
+                connection.codec.send_data(self.id, data, False)
+                connection.sent(size)
+                connection.flush()
+                if self._blocked or connection.stopped:
+                    self.tell()
+                return
+        self._queue.append(data)
+        self.pump()
 
     def write_end(self, trailers: Headers) -> None:
         if self.open:
@@ -150,7 +160,7 @@ class Http2Connection(asyncio.Protocol):
         self._outbox = outbox
         self._listed = False  # with the outbox
         self._unwritten = 0  # bytes of data since the last write
-        self.streams: dict[int, Any] = {}
+        self.streams: dict[int, Stream] = {}
         self.local = NO_ADDRESS
         self.secured: Secured | None = None  # of the other end
         self.stopped = False  # the transport's buffer is full

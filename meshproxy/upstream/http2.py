@@ -51,19 +51,22 @@ class Http2Client(Http2Connection):
     def on_go_away(self, event: GoAwayCame) -> None:
         self.leaving = True
         self._endpoint.pool.forget(self)
-        for stream in [s for s in self.streams.values() if s.id > event.last_id]:
-            self.forget(stream)
-            stream.fail(
-                ProxyError(Kind.UPSTREAM_RESET, "the upstream went away first", retry=Retry.ALWAYS)
-            )
+        self._fail_above(
+            event.last_id,
+            ProxyError(Kind.UPSTREAM_RESET, "the upstream went away first", retry=Retry.ALWAYS),
+        )
         if not self.streams:
             self.close()
 
     def on_broken(self, error: WireError) -> None:
         super().on_broken(error)
+        self._fail_above(0, ProxyError(Kind.UPSTREAM_PROTOCOL, error.reason))
+
+    def _fail_above(self, last_id: int, error: ProxyError) -> None:
         for stream in list(self.streams.values()):
-            self.forget(stream)
-            stream.fail(ProxyError(Kind.UPSTREAM_PROTOCOL, error.reason))
+            if stream.id > last_id and isinstance(stream, ClientStream):
+                self.forget(stream)
+                stream.fail(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
