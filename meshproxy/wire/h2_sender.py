@@ -72,6 +72,9 @@ class Sender(Codec):
         self._client = client
         self._floods = Floods(bounds)
         self._out: list[bytes] = []
+        # The stream whose data is the last that was made, and where it ends in `_out`.
+        self._open_data = 0
+        self._open_end = 0
         self._streams: dict[int, StreamState] = {}
         self._closed: dict[int, int] = {}
         self._closed_before: dict[int, int] = {}
@@ -95,6 +98,7 @@ class Sender(Codec):
         if not out:
             return b""
         self._out = []
+        self._open_data = 0
         return b"".join(out)
 
     def new_stream(self) -> int:
@@ -136,9 +140,14 @@ class Sender(Codec):
         self._send_window -= size
         stream.send_window -= size
         flags = END_STREAM if end else 0
-        if size <= most:
+        if end and not size and self._open_data == stream_id and self._open_end == len(out):
+            # The frame that has not gone out yet becomes the last one: one less for all to read.
+            out[-2] = frames.head(len(out[-1]), DATA, END_STREAM, stream_id)
+        elif size <= most:
             out.append(frames.head(size, DATA, flags, stream_id))
             out.append(data)
+            self._open_data = stream_id
+            self._open_end = len(out)
         else:
             for at in range(0, size, most):
                 piece = data[at : at + most]

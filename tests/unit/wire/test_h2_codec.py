@@ -67,6 +67,28 @@ def pair(request: pytest.FixtureRequest) -> Pair:
     return Pair(request.param)
 
 
+@pytest.mark.parametrize("between", ["nothing", "taken", "other data", "an answer to a ping"])
+def test_an_end_that_follows_data_goes_with_it(between: str) -> None:
+    """An empty frame more is one more to read for all on the way."""
+    pair = Pair(FastCodec)
+    one, other = pair.ask(end=False), pair.ask(end=False)
+    pair.client.send_data(one, b"x" * 10, False)
+    sent = b""
+    if between == "taken":
+        sent = pair.client.take()
+    elif between == "other data":
+        pair.client.send_data(other, b"y", False)
+    elif between == "an answer to a ping":
+        pair.client.receive(b"\0\0\x08\x06\0\0\0\0\0" + b"p" * 8)
+    pair.client.send_data(one, b"", True)
+    sent += pair.client.take()
+    ends = sent.count(b"\0\0\0\0\1" + one.to_bytes(4, "big"))
+    assert ends == (0 if between == "nothing" else 1)
+    events = pair.server.receive(sent)
+    mine = [event for event in events if event.parts()[0] == one]
+    assert mine == [DataCame(one, b"x" * 10, 10), StreamEnded(one, [])]
+
+
 def test_a_request_and_its_answer(pair: Pair) -> None:
     number = pair.ask(end=False)
     pair.client.send_data(number, b"question", False)
