@@ -12,9 +12,9 @@ more than `BULK` bytes writes them at once, and its transport can say that the p
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-BULK = 65536  # bytes; as much as a transport takes before it pauses its writer
+BULK: Final = 65536  # bytes; as much as a transport takes before it pauses its writer
 
 
 class Writer(Protocol):

@@ -12,6 +12,7 @@ callback to the other's write. Back-pressure is pausing the reader of the other 
 from __future__ import annotations
 
 import logging
+from typing import Final
 
 from meshproxy.aio.timers import Timer
 from meshproxy.base.errors import Kind, ProxyError, Retry, Side
@@ -28,14 +29,14 @@ from meshproxy.upstream.stream import UpstreamStream
 from meshproxy.wire.grpc import grpc_status, is_grpc, time_limit
 from meshproxy.wire.heads import TUNNEL, Headers, RequestHead, ResponseHead, index
 
-_log = logging.getLogger(__name__)
+_log: Final = logging.getLogger(__name__)
 
 # RFC 9110 9.2.2: sending these twice has the effect of sending them once.
-IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
-_MOST_RESENDS = 3
-_SERVER_OUTBOUND = (b"server", b"envoy")
-_SERVER_INBOUND = (b"server", b"istio-envoy")
-_NO_TRAILERS: Headers = []
+IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
+_MOST_RESENDS: Final = 3
+_SERVER_OUTBOUND: Final = (b"server", b"envoy")
+_SERVER_INBOUND: Final = (b"server", b"istio-envoy")
+_NO_TRAILERS: Final[Headers] = []
 
 
 class Exchange:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
+from typing import Final
 
 from meshproxy.record import Secured
 from meshproxy.route.client_cert import FIELD as _CALLER
@@ -18,7 +19,7 @@ from meshproxy.wire.framing import tokens
 from meshproxy.wire.grpc import is_grpc, timeout_value
 from meshproxy.wire.heads import Headers, RequestHead, ResponseHead, without
 
-HOP_BY_HOP = frozenset(
+HOP_BY_HOP: Final = frozenset(
     {
         b"connection",
         b"http2-settings",
@@ -30,7 +31,7 @@ HOP_BY_HOP = frozenset(
     }
 )
 # Ours on the way in, or answers to them: a caller does not get to set these.
-OVERRIDES = frozenset(
+OVERRIDES: Final = frozenset(
     {
         b"x-envoy-decorator-operation",
         b"x-envoy-downstream-service-cluster",
@@ -55,12 +56,16 @@ OVERRIDES = frozenset(
         b"x-envoy-upstream-stream-duration-ms",
     }
 )
-_LOOKED_AT = HOP_BY_HOP | OVERRIDES | {b"x-envoy-attempt-count", _CALLER}
-_NEVER_NAMED = frozenset({b"host", b"content-length"})  # `Connection` may not take these away
+_ENDED_INBOUND: Final = HOP_BY_HOP | {_CALLER, b"x-envoy-decorator-operation"}
+_ENDED_OUTBOUND: Final = _ENDED_INBOUND | {b"x-envoy-attempt-count"}
+_LOOKED_AT_INBOUND: Final = _ENDED_INBOUND | OVERRIDES
+_LOOKED_AT_OUTBOUND: Final = _ENDED_OUTBOUND | OVERRIDES
+# `Connection` may not take these away.
+_NEVER_NAMED: Final = frozenset({b"host", b"content-length"})
 
-_FIRST = (b"x-envoy-attempt-count", b"1")
-_HTTP = (b"x-forwarded-proto", b"http")
-_HTTPS = (b"x-forwarded-proto", b"https")
+_FIRST: Final = (b"x-envoy-attempt-count", b"1")
+_HTTP: Final = (b"x-forwarded-proto", b"http")
+_HTTPS: Final = (b"x-forwarded-proto", b"https")
 
 
 def request_headers(
@@ -79,7 +84,7 @@ def request_headers(
     """
     fields = head.fields
     headers = head.headers
-    if not _LOOKED_AT.isdisjoint(fields):
+    if not (_LOOKED_AT_OUTBOUND if outbound else _LOOKED_AT_INBOUND).isdisjoint(fields):
         headers = without(headers, _ended_here(head, outbound))
     if b"x-request-id" not in fields:
         fields[b"x-request-id"] = new = request_id()
@@ -95,7 +100,7 @@ def request_headers(
     return headers
 
 
-_TIMEOUT = b"grpc-timeout"
+_TIMEOUT: Final = b"grpc-timeout"
 
 
 def tell_timeout(head: RequestHead, headers: Headers, seconds: float) -> Headers:
@@ -107,8 +112,8 @@ def tell_timeout(head: RequestHead, headers: Headers, seconds: float) -> Headers
     return headers
 
 
-_ORIGINAL_PATH = b"x-envoy-original-path"
-_HOSTS = frozenset({b"host", b"x-envoy-original-host"})
+_ORIGINAL_PATH: Final = b"x-envoy-original-path"
+_HOSTS: Final = frozenset({b"host", b"x-envoy-original-host"})
 
 
 def rewrite(
@@ -130,14 +135,11 @@ def rewrite(
     return headers
 
 
-def _ended_here(head: RequestHead, outbound: bool) -> set[bytes]:
+def _ended_here(head: RequestHead, outbound: bool) -> frozenset[bytes]:
     fields = head.fields
-    gone = {*HOP_BY_HOP, _CALLER, b"x-envoy-decorator-operation"}
-    if outbound:
-        gone.add(b"x-envoy-attempt-count")
+    gone = _ENDED_OUTBOUND if outbound else _ENDED_INBOUND
     if b"connection" in fields:
-        gone.update(tokens(fields[b"connection"]))
-        gone -= _NEVER_NAMED
+        gone = (gone | set(tokens(fields[b"connection"]))) - _NEVER_NAMED
     if not OVERRIDES.isdisjoint(fields) and not _is_internal(fields.get(b"x-forwarded-for", b"")):
         gone |= OVERRIDES
     return gone
@@ -153,7 +155,7 @@ def _is_internal(forwarded_for: bytes) -> bool:
 
 
 # Also what `Connection` usually names: itself, as "keep-alive" and "close" are options.
-_ANSWER_GONE = HOP_BY_HOP | {b"close", b"server", b"x-envoy-upstream-service-time"}
+_ANSWER_GONE: Final = HOP_BY_HOP | {b"close", b"server", b"x-envoy-upstream-service-time"}
 
 
 def answer_headers(

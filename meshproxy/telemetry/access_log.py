@@ -12,7 +12,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping
 from json.encoder import encode_basestring
-from typing import Any
+from typing import Any, Final
 
 from meshproxy.base.addr import Address
 from meshproxy.model.logformat import Operator, Piece, parse_format
@@ -22,7 +22,7 @@ from meshproxy.telemetry.operators import Get, compile_operator, start_time
 
 Line = Callable[[Record], str]
 
-_quote: Callable[[str], str] = encode_basestring
+_quote: Final[Callable[[str], str]] = encode_basestring
 
 # Operators as expressions of `r` (the record), `q` and `a` (fields of request and answer).
 _NUMBERS = {
@@ -208,8 +208,8 @@ _PROLOGUE = """    q = r.request.fields if r.request is not None else E
 """
 
 
-_addresses: dict[Address, str] = {}
-_MOST_ADDRESSES = 4096
+_addresses: Final[dict[Address, str]] = {}
+_MOST_ADDRESSES: Final = 4096
 
 
 def _json_address(value: Address) -> str:
@@ -222,9 +222,9 @@ def _json_address(value: Address) -> str:
     return text
 
 
-_texts: dict[str | bytes, str] = {}
-_MOST_TEXTS = 4096
-_LONGEST_TEXT = 256
+_texts: Final[dict[str | bytes, str]] = {}
+_MOST_TEXTS: Final = 4096
+_LONGEST_TEXT: Final = 256
 
 
 def _json_text(value: str | bytes) -> str:

@@ -8,9 +8,9 @@ Names, labels and buckets are those of Istio's standard metrics reference.
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Any
+from typing import Any, Final
 
-BUCKETS: tuple[float, ...] = (
+BUCKETS: Final[tuple[float, ...]] = (
     0.5,
     1,
     5,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from meshproxy.record import Secured
 from meshproxy.tls.errors import TlsFailure, read_failure
@@ -21,8 +21,8 @@ from meshproxy.tls.errors import TlsFailure, read_failure
 Wrap = Callable[[ssl.MemoryBIO, ssl.MemoryBIO], ssl.SSLObject]
 """Makes OpenSSL's object over what comes in and what goes out."""
 
-_RECORD = 16384  # the most plaintext in a record (RFC 8446 section 5.1)
-_BULK = 65536  # written in pieces of this, so that OpenSSL's buffers stay small
+_RECORD: Final = 16384  # the most plaintext in a record (RFC 8446 section 5.1)
+_BULK: Final = 65536  # written in pieces of this, so that OpenSSL's buffers stay small
 
 
 class Owner(Protocol):

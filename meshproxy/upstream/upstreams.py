@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from meshproxy.aio.outbox import Outbox
 from meshproxy.aio.spawn import spawn
@@ -42,9 +42,9 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 Dialler = Callable[..., Awaitable[Any]]
 """As `upstream.dial.dial`."""
 
-_SWEEP = 0.5  # seconds between two looks at idle connections
+_SWEEP: Final = 0.5  # seconds between two looks at idle connections
 # Seconds; connections that one client's address alone can use again are as many as clients.
-_IDLE_FOR_ONE_CLIENT = 60.0
+_IDLE_FOR_ONE_CLIENT: Final = 60.0
 
 
 class Waiter(Protocol):

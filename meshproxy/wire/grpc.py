@@ -6,14 +6,16 @@ The specification is `doc/PROTOCOL-HTTP2.md` of gRPC; where it leaves a proxy fr
 
 from __future__ import annotations
 
+from typing import Final
+
 from meshproxy.wire.heads import Headers, RequestHead, ResponseHead
 
-_UNKNOWN = 2
-_TYPE = b"application/grpc"
-_MOST_DIGITS = 8
-_SECONDS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
-_LEAST = 0.001  # timers and Envoy count in milliseconds
-_OF_HTTP = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
+_UNKNOWN: Final = 2
+_TYPE: Final = b"application/grpc"
+_MOST_DIGITS: Final = 8
+_SECONDS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+_LEAST: Final = 0.001  # timers and Envoy count in milliseconds
+_OF_HTTP: Final = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
 
 
 def is_grpc(head: RequestHead) -> bool:

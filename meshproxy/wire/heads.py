@@ -6,17 +6,19 @@ a frozen one costs six times as much. Nobody but its codec and the exchange chan
 
 from __future__ import annotations
 
+from typing import Final
+
 Headers = list[tuple[bytes, bytes]]
 """Names and values in the order and the spelling they arrived in."""
 
 # Body lengths that are not a number of bytes.
-CHUNKED = -1  # its end will be told by the codec (chunked coding, or HTTP/2's END_STREAM)
-UNTIL_CLOSE = -2  # HTTP/1 response that ends with its connection
-TUNNEL = -3  # after a 101, or a 2xx to CONNECT: bytes both ways until both sides have ended
+CHUNKED: Final = -1  # its end will be told by the codec (chunked coding, or HTTP/2's END_STREAM)
+UNTIL_CLOSE: Final = -2  # HTTP/1 response that ends with its connection
+TUNNEL: Final = -3  # after a 101, or a 2xx to CONNECT: bytes both ways until both sides have ended
 
-HTTP10 = 10
-HTTP11 = 11
-HTTP2 = 20
+HTTP10: Final = 10
+HTTP11: Final = 11
+HTTP2: Final = 20
 
 
 class RequestHead:

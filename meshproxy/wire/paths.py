@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Final
 
 from meshproxy.model.paths import PathNormalization
 
@@ -20,10 +21,10 @@ Normalize = Callable[[bytes], "bytes | None"]
 
 _UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 # Paths that need nothing: no escapes, no dots after a slash; a query may hold what it likes.
-_PLAIN = re.compile(rb"(?:/(?!\.)[!$&-.0-;=@-\[\]_a-z~]*)+(?:\?[^#]*)?", re.DOTALL)
-_PLAIN_MERGED = re.compile(rb"(?:/(?![./])[!$&-.0-;=@-\[\]_a-z~]*)+(?:\?[^#]*)?", re.DOTALL)
-_HEX = b"0123456789abcdefABCDEF"
-_ODD = re.compile(rb"%[0-9A-Fa-f]{2}|[^!$&-;=?-\[\]_a-z~]")
+_PLAIN: Final = re.compile(rb"(?:/(?!\.)[!$&-.0-;=@-\[\]_a-z~]*)+(?:\?[^#]*)?", re.DOTALL)
+_PLAIN_MERGED: Final = re.compile(rb"(?:/(?![./])[!$&-.0-;=@-\[\]_a-z~]*)+(?:\?[^#]*)?", re.DOTALL)
+_HEX: Final = b"0123456789abcdefABCDEF"
+_ODD: Final = re.compile(rb"%[0-9A-Fa-f]{2}|[^!$&-;=?-\[\]_a-z~]")
 _PARAMETERS = re.compile(rb"/(\.\.?);[^/]*")  # /..;x/ means what /../ does to some apps
 _NESTED = re.compile(rb"\0(?=[0-9A-Fa-f]{2})")
 _SLASH, _BACKSLASH = re.compile(rb"%2[Ff]"), re.compile(rb"%5[Cc]")
