@@ -44,7 +44,9 @@ CASES = {
     "unimplemented_method": 12,
     "unimplemented_service": 12,
 }
-CUT_SHORT = ("cancel_after_begin", "cancel_after_first_response")
+# With how many of the two sidecars surely see the call: one may still be dialling when it is
+# cancelled as soon as it has begun.
+CUT_SHORT = {"cancel_after_begin": 1, "cancel_after_first_response": 2}
 
 
 @pytest.fixture(scope="module")
@@ -134,16 +136,17 @@ def test_case(hop: Hop, case: str, status: int) -> None:
     assert hop.counted(**mutual)[1] > 0
 
 
-@pytest.mark.parametrize("case", CUT_SHORT)
-def test_a_call_that_is_cut_short(hop: Hop, case: str) -> None:
-    """Both sidecars know, so nothing stays open behind the caller."""
-    before = hop.counted(response_flags="DC", grpc_response_status="1")
+@pytest.mark.parametrize(("case", "ends"), CUT_SHORT.items(), ids=CUT_SHORT)
+def test_a_call_that_is_cut_short(hop: Hop, case: str, ends: int) -> None:
+    """Every sidecar that has seen the call knows, so nothing stays open behind the caller."""
+
+    def cut() -> list[float]:
+        return hop.counted(response_flags="DC", grpc_response_status="1")[:ends]
+
+    before = cut()
     done = hop.run(case)
     assert done.returncode == 0, done.stderr
-    wait_until(
-        lambda: more(hop.counted(response_flags="DC", grpc_response_status="1"), before),
-        "both to count",
-    )
+    wait_until(lambda: more(cut(), before), "the sidecars to count")
 
 
 def test_timeout_on_sleeping_server(hop: Hop) -> None:
