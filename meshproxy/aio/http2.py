@@ -190,7 +190,7 @@ class Http2Connection(asyncio.Protocol):
             self.on_broken(error)
         self.flush()
         if self._broken:
-            self.close()
+            self.end_broken()
 
     def eof_received(self) -> bool:
         return False
@@ -232,6 +232,10 @@ class Http2Connection(asyncio.Protocol):
     def on_broken(self, error: WireError) -> None:
         """The peer broke the protocol; a GOAWAY is on its way and the connection will close."""
         self._broken = True
+
+    def end_broken(self) -> None:
+        """The GOAWAY has been flushed: close."""
+        self.close()
 
     # Streams call these.
 

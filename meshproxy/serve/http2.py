@@ -6,6 +6,7 @@ from meshproxy.aio.http2 import Http2Connection, Stream
 from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.plan.plan import ChainPlan
 from meshproxy.serve.exchange import Exchange
+from meshproxy.serve.linger import Discard
 from meshproxy.serve.local import local_answer
 from meshproxy.serve.visit import Visit
 from meshproxy.wire.errors import TooLarge, WireError
@@ -56,6 +57,23 @@ class Http2Server(Http2Connection):
     def on_broken(self, error: WireError) -> None:
         super().on_broken(error)
         self.count_broken(error.details)
+
+    def end_broken(self) -> None:
+        """Stay until the client has read why: closing with bytes unread sends a reset, which can
+        overtake the GOAWAY."""
+        self.write_out()
+        transport = self._transport
+        if self.closed or transport.is_closing():
+            return
+        self.closed = True
+        for stream in list(self.streams.values()):
+            self.forget(stream)
+            stream.on_reset(Code.CANCEL.value, "")
+        transport.write_eof()
+        settings = self.visit.chain.settings
+        transport.set_protocol(
+            Discard(self.serving.timers, settings.linger, transport, self.connection_lost)
+        )
 
     def count_broken(self, details: str) -> None:
         self.serving.count("meshproxy_downstream_protocol_errors_total", self.listener, details)
