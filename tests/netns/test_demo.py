@@ -231,7 +231,7 @@ def test_an_impatient_user_changes_nothing(start: Start) -> None:
     demo.check_nothing_is_left()
 
 
-@pytest.mark.parametrize("mode", ["REDIRECT", "NONE"])
+@pytest.mark.parametrize("mode", ["REDIRECT", pytest.param("NONE", marks=pytest.mark.long)])
 def test_the_next_run_cleans_up_after_a_killed_one(start: Start, mode: str) -> None:
     living = start("--capture-mode", mode)
     living.wait_for("90/10 between")
