@@ -68,12 +68,19 @@ def _highest_port() -> int:
     return low - 1 if low > 12_000 else 65_535
 
 
+_PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+
+
 def free_port() -> int:
-    """A TCP port that nothing listens on, and that is not given out twice."""
+    """A TCP port that nothing listens on, and that is not given out twice.
+
+    Of several test processes (`pytest -n`) each has ports of its own.
+    """
     with _ports_lock:
         while True:
             port = random.randint(10_000, _highest_port())
-            if port in _given:
+            if port in _given or port % _PROCESSES != _PROCESS:
                 continue
             with socket.socket() as probe:
                 try:
