@@ -4,6 +4,8 @@
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# Two at a time: most live tests wait. `make test PYTEST_ARGS="-n 0"` for one after another.
+PYTEST = -m pytest -n 2 --dist loadgroup
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 BENCH_MTLS_ARGS ?=
@@ -20,7 +22,7 @@ test: ## the whole suite; what a machine can't give is skipped with a line that 
 	@scripts/setup.sh system curl nginx haproxy ip iptables nft setpriv
 	@scripts/setup.sh go h2spec grpc-interop-client grpc-interop-server
 	@scripts/setup.sh node
-	@venv=$$(scripts/setup.sh venv dev) && exec "$$venv/bin/python" -m pytest -m "not long and not image" $(PYTEST_ARGS)
+	@venv=$$(scripts/setup.sh venv dev) && exec "$$venv/bin/python" $(PYTEST) -m "not long and not image" $(PYTEST_ARGS)
 
 test-long: ## the slow tests alone
 	@scripts/setup.sh system curl nginx haproxy ip iptables nft setpriv
@@ -35,7 +37,7 @@ test-compiled: ## the tests of what runs compiled, in a compiled copy
 	@scripts/setup.sh go h2spec grpc-interop-client grpc-interop-server
 	@scripts/setup.sh node
 	@venv=$$(scripts/setup.sh venv dev) && cd "$$(scripts/setup.sh compiled)" && \
-	exec "$$venv/bin/python" -m pytest -m "not long" $(PYTEST_ARGS) tests/live tests/differential \
+	exec "$$venv/bin/python" $(PYTEST) -m "not long" $(PYTEST_ARGS) tests/live tests/differential \
 	    $(addprefix tests/unit/,aio cluster export plan route serve telemetry upstream wire)
 
 lint: ## ruff and mypy --strict

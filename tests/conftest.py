@@ -27,5 +27,14 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  
     return report
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With ``-n``, a file's tests share one process, and with it what their fixtures started; all
+    that touch the machine's namespaces and rules do so one after another."""
+    for item in items:
+        file = item.nodeid.split("::")[0]
+        group = "namespaces" if file.startswith("tests/netns/") else file
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def _all_required() -> bool:
     return os.environ.get("MESHPROXY_REQUIRE_ALL") == "1"

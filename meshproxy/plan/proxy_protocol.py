@@ -33,8 +33,7 @@ def compile_proxy_protocol(settings: ProxyProtocol) -> Expect | None:
     def expect(port: int, ip: str) -> Expected:
         if port not in required and port not in optional:
             return Expected.NOTHING
-        # Who is gone already has no address.
-        if ip and any(ip_address(ip) in network for network in networks):
+        if any(ip_address(ip) in network for network in networks):
             return Expected.REQUIRED if port in required else Expected.OPTIONAL
         return Expected.REFUSED if port in required else Expected.NOTHING
 

@@ -68,6 +68,9 @@ class Gate(asyncio.Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._transport = transport
         self._client = address_of(transport.get_extra_info("peername"))
+        if not self._client.ip:  # reset while it waited to be accepted: there is nobody
+            transport.abort()
+            return
         local = self._destination()
         if local in probe.TARGETS and self._find is not None:
             transport.write(probe.ANSWER)

@@ -401,7 +401,7 @@ def test_the_route_timeout_bounds_a_grpc_callers(asked: bytes, told: bytes) -> N
 
 
 def test_grpc_callers_get_a_direct_response_as_a_status() -> None:
-    route = a_route(action=DirectResponse(403, "not you: %"))
+    route = a_route(action=DirectResponse(403, b"not you: %"))
     path = DataPath(outbound([a_host(route)]))
     client = path.connect()
     client.receive(GRPC % b"1S")

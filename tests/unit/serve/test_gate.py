@@ -35,6 +35,16 @@ def test_a_connection_made_straight_to_us_is_closed_and_counted() -> None:
     assert path.limits.open == 0
 
 
+def test_who_is_gone_before_it_was_accepted_counts_for_nothing() -> None:
+    path = DataPath(outbound())
+    client = path.connect(client="")
+    assert client.aborted
+    assert path.plain("meshproxy_connections_refused_total", "out") == 0
+    assert path.plain("meshproxy_direct_connections_total", "out") == 0
+    client.lose()
+    assert path.limits.open == 0
+
+
 def test_the_most_exact_chain_wins() -> None:
     path = DataPath(outbound(port=9, ips=("10.1.1.1",), application=Application.TCP, tcp=TO_SHOP))
     path.connect("10.1.1.1:9")

@@ -123,9 +123,8 @@ def test_a_header_that_does_not_come_is_not_waited_for(begun: bytes) -> None:
     assert path.plain(REFUSED, "in", "proxy_protocol") == 1
 
 
-@pytest.mark.parametrize("address", ["10.0.1.9", "fd00::9", ""])
+@pytest.mark.parametrize("address", ["10.0.1.9", "fd00::9"])
 def test_who_is_not_trusted_can_not_come_in_where_it_is_required(address: str) -> None:
-    """Nor who has hung up so early that the system does not know who it was."""
     path = place()
     client = arrive(path, address)
     assert client.aborted
