@@ -27,6 +27,8 @@ _UNSHARE = (
 )
 # Names of namespaces, the lock of iptables and temporary files are to be its own.
 _SETTLE = "mount -t tmpfs tmpfs /run && mkdir -m 755 /run/netns /run/demo"
+# `unshare` ends with us, however we end, and everything in the namespace with it.
+_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 _PROBE = "setpriv --reuid 1337 --regid 1337 --clear-groups true"
 
 
@@ -44,7 +46,7 @@ def run_confined(arguments: Sequence[str]) -> int:
     demo = [sys.executable, "-m", "meshproxy", "demo", *arguments]
     changed = {"PATH": environment()["PATH"], "TMPDIR": "/run/demo", CONFINED: "1"}
     child = subprocess.Popen(
-        [*_UNSHARE, "sh", "-c", f'{_SETTLE} && exec "$@"', "sh", *demo],
+        [*_WITH_US, *_UNSHARE, "sh", "-c", f'{_SETTLE} && exec "$@"', "sh", *demo],
         env={**os.environ, **changed},
     )
 

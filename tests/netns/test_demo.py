@@ -198,7 +198,7 @@ def test_a_plain_users_demo_is_ended(start: Start, number: signal.Signals) -> No
     assert user.processes()
     demo.process.send_signal(number)
     assert demo.wait() == (130 if number is signal.SIGTERM else -number)
-    wait_until(lambda: not user.processes(), "everything to be gone", patience=30)
+    wait_until(lambda: not user.processes(), "everything to be gone")
 
 
 def test_redirect_that_was_asked_for_is_not_replaced(start: Start) -> None:
