@@ -173,15 +173,11 @@ class Registry:
         return state
 
     def peer(self, workload: Workload) -> Peer:
-        """The one `Peer` that stands for this workload."""
+        """The one `Peer` that stands for this workload. It stays, as do the metrics of it."""
         peer = self._peers.get(workload)
         if peer is None:
             peer = self._peers[workload] = Peer(workload)
         return peer
-
-    def forget_peers(self, wanted: set[Workload]) -> None:
-        """Keep only the workloads that the newest plan names."""
-        self._peers = {w: p for w, p in self._peers.items() if w in wanted or w is UNKNOWN}
 
     def release(self, states: Iterable[EndpointState]) -> None:
         """A plan lets go of its endpoints."""
