@@ -46,7 +46,8 @@ def run_proxy(options: ProxyOptions) -> int:
     setup_logging(options.log_level, options.log_format, "supervisor")
     keep_memory_private()
     page_fd = new_page()
-    zygote = start_zygote(page_fd, _worker_options(options))
+    workers = worker_count(options.concurrency)
+    zygote = start_zygote(page_fd, _worker_options(options), workers)
     # Requests go first where processors are short: reading configuration can wait a moment.
     os.nice(_NICE)
     # Only now: what reads YAML is not part of a worker.
@@ -98,7 +99,7 @@ def run_proxy(options: ProxyOptions) -> int:
     configuration.watch(loop, first, supervisor.apply)
     secrets.on_identity = configuration.have_identity
     secrets.watch()
-    crew.start(worker_count(options.concurrency))
+    crew.start(workers)
 
     def facts() -> dict[str, float]:
         return {

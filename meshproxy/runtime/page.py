@@ -21,6 +21,8 @@ ROWS = 130  # workers, and their replacements while the old ones still drain
 class Column(IntEnum):
     HEARTBEAT = 0  # milliseconds of the monotonic clock, when the worker was last seen running
     CONNECTIONS = 1  # downstream connections open
+    GENERATION = 2  # of the plan that it runs; 0: none yet, or no more
+    ADOPTING = 3  # connections that others have handed to it, and that it does not count yet
 
 
 _COLUMNS = 8

@@ -15,7 +15,7 @@ import pickle
 import random
 import signal
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from functools import partial
 from typing import Any
 
@@ -33,6 +33,7 @@ from meshproxy.model.snapshot import PartKey, Snapshot, assemble
 from meshproxy.plan.build import Builder, Context
 from meshproxy.plan.plan import Plan, Plans
 from meshproxy.runtime.channel import Channel, Kind
+from meshproxy.runtime.handover import Handover, Lane
 from meshproxy.runtime.logs import set_level, setup_logging
 from meshproxy.runtime.options import WorkerOptions
 from meshproxy.runtime.page import Column, Page, PageLimits
@@ -60,6 +61,7 @@ class Worker:
         page: Page,
         row: int,
         options: WorkerOptions,
+        ways: Sequence[Lane] = (),
     ) -> None:
         clock = SystemClock()
         self._loop = loop
@@ -111,6 +113,11 @@ class Worker:
             draw,
         )
         self._acceptor = Acceptor(loop, self._serving)
+        self._handover: Handover | None = None
+        if row < len(ways):
+            now, adopt, handed = self._serving.now, self._acceptor.adopt, self._count_handed
+            self._handover = Handover(loop, now, page, row, ways, adopt, handed)
+            self._acceptor.hand = self._handover.hand
         self._timers = timers
         self._beat()
         timers.every(_HEARTBEAT, self._beat)
@@ -119,8 +126,13 @@ class Worker:
     def _count_tls_failure(self, cluster: str, word: str) -> None:
         self._counters.add("meshproxy_upstream_tls_failures_total", (cluster, word))
 
+    def _count_handed(self, listener: str) -> None:
+        self._counters.add("meshproxy_connections_handed_over_total", (listener,))
+
     def _beat(self) -> None:
         self._row[Column.HEARTBEAT] = int(self._serving.now() * 1000)
+        if self._handover is not None:
+            self._handover.refill()
 
     def _on_message(self, kind: Kind, body: bytes, fds: list[int]) -> None:
         match kind:
@@ -209,6 +221,7 @@ class Worker:
             gc.collect()
             gc.freeze()
         self._acceptor.open_waiting()
+        self._row[Column.GENERATION] = self._generation
         readmit(self._serving, self._options.drain_duration)
         self._channel.send(Kind.COMMITTED, pickle.dumps(self._generation))
 
@@ -254,6 +267,7 @@ class Worker:
         self._timers.after(_DRAIN_STEP, self._drain_step)
 
     def _stop(self) -> None:
+        self._row[Column.GENERATION] = 0
         self._acceptor.stop()
         for connection in list(self._serving.connections):
             connection.abort()
@@ -285,7 +299,9 @@ def _plain_addresses(snapshot: Snapshot) -> frozenset[Address]:
     )
 
 
-def run_worker(sock: socket.socket, page: Page, row: int, options: WorkerOptions) -> None:
+def run_worker(
+    sock: socket.socket, page: Page, row: int, options: WorkerOptions, ways: Sequence[Lane]
+) -> None:
     """The life of a worker process, from its fork to its end."""
     # Signals are for the supervisor, which tells us what they mean; a service manager or a
     # terminal sends them to every process.
@@ -294,5 +310,5 @@ def run_worker(sock: socket.socket, page: Page, row: int, options: WorkerOptions
     setup_logging(options.log_level, options.log_format, f"worker {os.getpid()}")
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
-    worker = Worker(loop, sock, page, row, options)
+    worker = Worker(loop, sock, page, row, options, ways)
     loop.run_until_complete(worker.stopped)

@@ -16,7 +16,9 @@ import socket
 import struct
 import sys
 import traceback
+from collections.abc import Sequence
 
+from meshproxy.runtime.handover import Lane, lanes
 from meshproxy.runtime.options import WorkerOptions
 from meshproxy.runtime.page import Page
 from meshproxy.runtime.worker import run_worker
@@ -26,10 +28,10 @@ NEWS = struct.Struct("!cii")  # STARTED: row, pid. ENDED: pid, wait status.
 STARTED, ENDED = b"S", b"E"
 
 
-def start_zygote(page_fd: int, options: WorkerOptions) -> socket.socket:
+def start_zygote(page_fd: int, options: WorkerOptions, workers: int) -> socket.socket:
     """Fork the zygote from a process that has imported the data path and runs no thread.
 
-    Returns our end of its control socket.
+    ``workers``: how many will run at a time. Returns our end of its control socket.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     sys.stdout.flush()
@@ -44,7 +46,7 @@ def start_zygote(page_fd: int, options: WorkerOptions) -> socket.socket:
     ours.close()
     status = 1
     try:
-        _Zygote(theirs, Page(page_fd), options).run()
+        _Zygote(theirs, Page(page_fd), options, lanes(workers)).run()
         status = 0
     except BaseException:
         traceback.print_exc()
@@ -53,8 +55,15 @@ def start_zygote(page_fd: int, options: WorkerOptions) -> socket.socket:
 
 
 class _Zygote:
-    def __init__(self, control: socket.socket, page: Page, options: WorkerOptions) -> None:
+    def __init__(
+        self,
+        control: socket.socket,
+        page: Page,
+        options: WorkerOptions,
+        ways: Sequence[Lane],
+    ) -> None:
         self._control = control
+        self._ways = ways
         self._page = page
         self._options = options
         # Signals are for the supervisor; a terminal or service manager sends them to all of us.
@@ -104,7 +113,7 @@ class _Zygote:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for sock in (self._control, self._wake_in, self._wake_out):
                 sock.close()
-            run_worker(socket.socket(fileno=fd), self._page, row, self._options)
+            run_worker(socket.socket(fileno=fd), self._page, row, self._options, self._ways)
             status = 0
         except BaseException:
             traceback.print_exc()

@@ -23,6 +23,10 @@ PLAIN: dict[str, tuple[tuple[str, ...], str]] = {
         ("listener", "reason"),
         "Downstream connections closed by a policy or a limit.",
     ),
+    "meshproxy_connections_handed_over_total": (
+        ("listener",),
+        "Downstream connections that a worker handed to one with fewer.",
+    ),
     "meshproxy_upstream_tls_failures_total": (
         ("cluster", "reason"),
         "Upstream connections that could not be secured.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +102,29 @@ def test_both_workers_take_connections() -> None:
                 client.ask()
                 with_each.add(worker_of(proxy, client))
         assert len(with_each) == 2
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+@pytest.mark.parametrize("settled", [True, False], ids=["one-by-one", "at-once"])
+def test_a_few_long_connections_are_shared_evenly(workers: int, settled: bool) -> None:
+    """Whoever happens to accept them. Of those that come at once some may be placed by what was
+    true a moment ago, but nobody is left with a few while another has most."""
+    port = free_port()
+    with App() as app, Sidecar(text(app, port), workers=workers) as proxy:
+        clients = []
+        for _ in range(4 * workers):
+            clients.append(Peer.connect(port))
+            if settled:
+                assert clients[-1].ask().status == 200
+        try:
+            for client in clients:
+                assert client.ask().status == 200
+            homes = Counter(worker_of(proxy, client) for client in clients)
+            assert len(homes) == workers
+            assert max(homes.values()) - min(homes.values()) <= (0 if settled else workers), homes
+        finally:
+            for client in clients:
+                client.close()
 
 
 @EITHER
