@@ -28,28 +28,31 @@ class HostTable(Generic[T]):
 
     ``remember`` spellings of the authority are kept with their answer, because the same few come
     all the time; a stranger who sends new ones only makes the memory start over. ``by_port``:
-    domains end in ``:PORT``; elsewhere the port of the authority is not looked at.
+    domains end in ``:PORT``; elsewhere the port of the authority is not looked at. A table that is
+    filled bit by bit with `add` is not asked before it is whole.
     """
 
     def __init__(
-        self, entries: Iterable[tuple[str, T]], remember: int = 1024, by_port: bool = False
+        self, entries: Iterable[tuple[str, T]] = (), remember: int = 1024, by_port: bool = False
     ) -> None:
         self._exact: dict[str, T] = {}
         self._suffixes: dict[str, T] = {}
         self._any: T | None = None
-        for domain, entry in entries:
-            self._add(domain, entry)
-        self._lengths = sorted({len(suffix) for suffix in self._suffixes}, reverse=True)
+        self._lengths: list[int] = []  # of suffixes, the longest first
         self._remember = remember
         self._key = host_and_port if by_port else host_of
         self._known: dict[bytes, T | None] = {}
+        for domain, entry in entries:
+            self.add(domain, entry)
 
-    def _add(self, domain: str, entry: T) -> None:
+    def add(self, domain: str, entry: T) -> None:
         # The first to claim a name keeps it, as translation puts the most specific first.
         if domain == "*":
             self._any = entry if self._any is None else self._any
         elif domain.startswith("*"):
             self._suffixes.setdefault(domain[1:], entry)
+            if len(domain) - 1 not in self._lengths:
+                self._lengths = sorted([*self._lengths, len(domain) - 1], reverse=True)
         else:
             self._exact.setdefault(domain, entry)
 

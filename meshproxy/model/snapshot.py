@@ -98,12 +98,28 @@ def diff(old: Mapping[PartKey, Any], new: Mapping[PartKey, Any]) -> Change:
     return Change(changed, tuple(key for key in old if key not in new))
 
 
-def assemble(parts: Mapping[PartKey, Any]) -> Snapshot:
-    """The inverse of `Snapshot.parts`."""
-    values: dict[str, Any] = {table: {} for table in TABLES}
-    for key, part in parts.items():
-        if key.field in values:
-            values[key.field][key.name] = part
+class Parts:
+    """What is known of a snapshot, told part by part."""
+
+    def __init__(self, parts: Mapping[PartKey, Any] | None = None) -> None:
+        self._tables: dict[str, dict[str, Any]] = {table: {} for table in TABLES}
+        self._singles: dict[str, Any] = {}
+        for key, part in (parts or {}).items():
+            self.put(key, part)
+
+    def put(self, key: PartKey, part: Any) -> None:
+        if key.field in self._tables:
+            self._tables[key.field][key.name] = part
         else:
-            values[key.field] = part
-    return Snapshot(**values)
+            self._singles[key.field] = part
+
+    def drop(self, key: PartKey) -> None:
+        if key.field in self._tables:
+            self._tables[key.field].pop(key.name, None)
+        else:
+            self._singles.pop(key.field, None)
+
+    def snapshot(self) -> Snapshot:
+        """The inverse of `Snapshot.parts`."""
+        tables: dict[str, Any] = {name: dict(table) for name, table in self._tables.items()}
+        return Snapshot(**tables, **self._singles)

@@ -43,6 +43,7 @@ from meshproxy.wire.paths import compile_normalization
 
 Write = Callable[[str], None]
 _PASSTHROUGH = "PassthroughCluster"
+_KEPT = 32  # pieces that are kept from the last plan, in one step
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,32 +87,33 @@ class Builder:
         chain_told = snapshot.client_cert.details.chain
         plan.tls_tickets = snapshot.settings.tls_session_tickets and not chain_told
         clusters: dict[str, tuple[Cluster, ClusterPlan]] = {}
-        for name, cluster in snapshot.clusters.items():
-            clusters[name] = self._cluster(cluster)
-            plan.clusters[name] = clusters[name][1]
-            yield
+        for at, (name, cluster) in enumerate(snapshot.clusters.items()):
+            found = self._clusters.get(name)
+            if found is None or found[0] is not cluster or not at % _KEPT:
+                yield
+            if found is None or found[0] is not cluster:
+                found = cluster, self._cluster(cluster)
+            clusters[name] = found
+            plan.clusters[name] = found[1]
         hosts: dict[str, tuple[VirtualHost, HostPlan]] = {}
-        for name, host in snapshot.hosts.items():
+        for at, (name, host) in enumerate(snapshot.hosts.items()):
             known = self._hosts.get(name)
-            hosts[name] = (
-                known
-                if known is not None and known[0] is host
-                else (host, compile_host(host, self.slot))
-            )
-            yield
-        compiled = {name: host for name, (_, host) in hosts.items()}
+            if known is None or known[0] is not host or not at % _KEPT:
+                yield
+            if known is None or known[0] is not host:
+                known = host, compile_host(host, self.slot)
+            hosts[name] = known
         tables: dict[str, HostTable[HostPlan]] = {}
         for config in snapshot.route_configs.values():
-            tables[config.name] = HostTable(
-                (
-                    (domain, compiled[key])
-                    for key in config.hosts
-                    for domain in snapshot.hosts[key].domains
-                ),
-                snapshot.settings.max_hosts_remembered,
-                config.by_port,
-            )
-            yield
+            remembered = snapshot.settings.max_hosts_remembered
+            table: HostTable[HostPlan] = HostTable((), remembered, config.by_port)
+            for at, key in enumerate(config.hosts):
+                if not at % _KEPT:
+                    yield
+                host, compiled = hosts[key]
+                for domain in host.domains:
+                    table.add(domain, compiled)
+            tables[config.name] = table
         maker = _ChainMaker(self, snapshot, generation, tables)
         for listener in snapshot.listeners.values():
             plan.listeners[listener.name] = maker.listener(listener)
@@ -140,18 +142,15 @@ class Builder:
             if plan.clusters.get(name) is not cluster:
                 self.names.close(cluster)
 
-    def _cluster(self, cluster: Cluster) -> tuple[Cluster, ClusterPlan]:
-        known = self._clusters.get(cluster.name)
-        if known is not None and known[0] is cluster:
-            return known
+    def _cluster(self, cluster: Cluster) -> ClusterPlan:
         self.slot(cluster.name)
         if cluster.names:
-            return cluster, self.names.open(cluster)
+            return self.names.open(cluster)
         states = self._context.registry.adopt(
             cluster.name, cluster.endpoints, cluster.idle_timeout, cluster.tls
         )
         pick = compile_balancer(cluster.balance, states, self._context.draw)
-        return cluster, ClusterPlan(cluster, states, pick)
+        return ClusterPlan(cluster, states, pick)
 
     def authorization(self, snapshot: Snapshot) -> tuple[Judge | None, JudgeTcp | None]:
         """What policies say of requests and of connections."""

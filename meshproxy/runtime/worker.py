@@ -29,7 +29,7 @@ from meshproxy.cluster.endpoints import Registry
 from meshproxy.export.log_writer import LogWriter
 from meshproxy.listen.acceptor import Acceptor
 from meshproxy.model.settings import DEFAULTS
-from meshproxy.model.snapshot import PartKey, Snapshot, assemble
+from meshproxy.model.snapshot import PartKey, Parts, Snapshot
 from meshproxy.plan.build import Builder, Context
 from meshproxy.plan.plan import Plan, Plans
 from meshproxy.runtime.channel import Channel, Kind
@@ -46,7 +46,7 @@ from meshproxy.wire.codecs import http1_reader, http2_codec
 
 _log = logging.getLogger(__name__)
 
-_SLICE = 0.0015  # seconds of compiling between requests
+_SLICE = 0.0005  # seconds of compiling between requests
 _HEARTBEAT = 0.5
 _DRAIN_STEP = 0.05
 
@@ -69,7 +69,7 @@ class Worker:
         self._row = page.row(row)
         self._options = options
         self._logs: dict[str, LogWriter] = {}
-        self._parts: dict[PartKey, Any] = {}
+        self._parts = Parts()
         self._settings = DEFAULTS
         self._plain: frozenset[Address] = frozenset()
         self._counters = Counters(DEFAULTS.max_series)
@@ -172,30 +172,34 @@ class Worker:
     def _take_parts(self, parts: list[tuple[PartKey, Any, bool]]) -> None:
         for key, part, present in parts:
             if present:
-                self._parts[key] = part
+                self._parts.put(key, part)
             else:
-                self._parts.pop(key, None)
+                self._parts.drop(key)
 
     def _begin_plan(self, generation: int) -> None:
         """All parts of the next configuration are here: compile it in slices."""
         self._generation = generation
+        compiling = self._steps is not None
         try:
-            snapshot = assemble(self._parts)
+            snapshot = self._parts.snapshot()
             self._settings = snapshot.settings
             self._plain = _plain_addresses(snapshot)
             self._steps = self._builder.steps(snapshot, generation)
         except Exception as error:
+            self._steps = None
             self._reject(error)
             return
-        self._compile_slice()
+        if not compiling:
+            self._loop.call_soon(self._compile_slice)
 
     def _compile_slice(self) -> None:
         steps = self._steps
         if steps is None:
             return
-        until = self._loop.time() + _SLICE
+        now = self._serving.now  # the loop's own time goes by milliseconds
+        until = now() + _SLICE
         try:
-            while self._loop.time() < until:
+            while now() < until:
                 next(steps)
         except StopIteration as end:
             self._steps = None

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 from meshproxy.base.addr import Address
 from meshproxy.model.route import WeightedCluster
-from meshproxy.model.snapshot import assemble, diff
+from meshproxy.model.snapshot import Parts, diff
 from tests.support.models import a_cluster, a_host, a_route, inbound, outbound
 from tests.support.path import DataPath
 
 
 def test_a_snapshot_survives_being_cut_and_put_together() -> None:
     snapshot = outbound(clusters=[a_cluster()])
-    assert assemble(snapshot.parts()) == snapshot
-    assert assemble(inbound().parts()) == inbound()
+    assert Parts(snapshot.parts()).snapshot() == snapshot
+    assert Parts(inbound().parts()).snapshot() == inbound()
 
 
 def test_a_diff_says_what_changed_and_what_went() -> None:
@@ -23,10 +23,14 @@ def test_a_diff_says_what_changed_and_what_went() -> None:
     change = diff(old.parts(), new.parts())
     assert [key.name for key in change.changed] == ["outbound|80|v1|shop"]
     assert [key.name for key in change.removed] == ["outbound|80|v2|shop"]
-    parts = dict(old.parts())
+    parts = Parts(old.parts())
+    before = parts.snapshot()
     for key in change.removed:
-        del parts[key]
-    assert assemble({**parts, **change.changed}) == new
+        parts.drop(key)
+    for key, part in change.changed.items():
+        parts.put(key, part)
+    assert parts.snapshot() == new
+    assert before == old
 
 
 def test_nothing_changed_is_nothing_to_send() -> None:
