@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import marshal
 import os
@@ -291,31 +292,25 @@ class Crew:
     async def counts(self) -> dict[str, Any]:
         """The sum over all workers, dead ones included. A worker that does not answer in time
         takes part with what it told last."""
-        asked = list(self._members.values())
-        for member in asked:
-            member.told.clear()
-            member.channel.send(Kind.STATS)
-        try:
-            async with asyncio.timeout(_ANSWER):
-                for member in asked:
-                    await member.told.wait()
-        except TimeoutError:
-            pass
+        await self._ask(Kind.STATS, lambda member: member.told)
         return merge([self._retired, *(member.counts for member in self._members.values())])
 
     async def hosts(self) -> list[dict[tuple[str, str, int], tuple[int, ...]]]:
         """Each running worker's counts of endpoints, by cluster, IP and port."""
+        asked = await self._ask(Kind.HOSTS, lambda member: member.told_hosts)
+        return [member.hosts for member in asked if member.row in self._members]
+
+    async def _ask(self, kind: Kind, told: Callable[[Member], asyncio.Event]) -> list[Member]:
+        """Ask every worker, and wait until all have told, or long enough."""
         asked = list(self._members.values())
         for member in asked:
-            member.told_hosts.clear()
-            member.channel.send(Kind.HOSTS)
-        try:
+            told(member).clear()
+            member.channel.send(kind)
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_ANSWER):
                 for member in asked:
-                    await member.told_hosts.wait()
-        except TimeoutError:
-            pass
-        return [member.hosts for member in asked if member.row in self._members]
+                    await told(member).wait()
+        return asked
 
     # Ending.
 
