@@ -181,7 +181,7 @@ class FastCodec(Control):
         stream = self._streams.get(stream_id)
         if stream is None or not stream.peer_open:
             self._give_back(counted)
-            self._on_late(stream, stream_id)
+            self._on_late(stream, stream_id, counted)
             return
         stream.receive_window -= counted
         size = end - at
@@ -259,6 +259,7 @@ class FastCodec(Control):
             self._last = stream_id
             if len(self._streams) >= self._max_streams:
                 self._floods.owed()
+                self._floods.we_reset(self._stream_receive_window)
                 self._out.append(frames.rst_stream(stream_id, REFUSED))
                 self._remember(stream_id, RESET_BY_US)
                 return
@@ -315,14 +316,14 @@ class FastCodec(Control):
 
     # What comes late.
 
-    def _on_late(self, stream: StreamState | None, stream_id: int) -> None:
+    def _on_late(self, stream: StreamState | None, stream_id: int, counted: int) -> None:
         """Data on a stream that the peer may not send on."""
         if stream is None:
             if self._is_idle(stream_id):
                 raise Broken(PROTOCOL, "HTTP/2: data on an idle stream")
             how = self._how_closed(stream_id)
             if how == RESET_BY_US:
-                self._floods.idle()  # section 5.1: it was on its way
+                self._floods.late(counted)  # section 5.1: it was on its way
                 return
             if how == ENDED:
                 raise Broken(STREAM_CLOSED, "HTTP/2: data on a closed stream")

@@ -40,6 +40,7 @@ class Floods:
         self._bounds = bounds
         self._resets = self._owed = self._control = self._empty = 0
         self._idle = self._windows = self._tiny = 0
+        self._on_its_way = 0  # bytes of data on streams that we have reset, at most
 
     def relax(self) -> None:
         self._resets //= 2
@@ -80,6 +81,19 @@ class Floods:
         self._idle += 1
         if self._idle > self._bounds.max_h2_idle_frames:
             raise Broken(_CALM, "too many frames that change nothing", "http2.idle_frame_flood")
+
+    def we_reset(self, window: int) -> None:
+        """We reset a stream, on which the peer may have sent this much that is still to come. What
+        it had written before it read of the reset is no flood, in however many frames."""
+        self._on_its_way += max(0, window)
+
+    def late(self, size: int) -> None:
+        """Data on a stream that we have reset. Beyond what may have been on its way, or empty, it
+        changes nothing."""
+        if 0 < size <= self._on_its_way:
+            self._on_its_way -= size
+        else:
+            self.idle()
 
     def window(self) -> None:
         self._windows += 1

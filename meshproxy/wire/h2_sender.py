@@ -221,6 +221,8 @@ class Sender(Codec):
 
     def _close(self, stream: StreamState, how: int) -> None:
         del self._streams[stream.id]
+        if how == RESET_BY_US and stream.peer_open:
+            self._floods.we_reset(stream.receive_window)
         self._remember(stream.id, how)
 
     def _remember(self, stream_id: int, how: int) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 import pytest
 
 from meshproxy.wire.errors import WireError
-from meshproxy.wire.h2 import HeadersCame, WindowOpened
+from meshproxy.wire.h2 import Code, HeadersCame, WindowOpened
 from meshproxy.wire.h2_fast import FastCodec
 from meshproxy.wire.h2_floods import Bounds
 from meshproxy.wire.hpack_tables import integer
@@ -223,3 +224,47 @@ def test_what_is_remembered_of_closed_streams_is_bounded() -> None:
         codec.take()
     assert len(codec._closed) + len(codec._closed_before) <= 2048
     assert not codec._streams
+
+
+def late(codec: FastCodec, most: int) -> int:
+    """How many frames with a byte each are taken on stream 1, which was reset; not one more than
+    was on its way and MOST that change nothing."""
+    taken = 0
+    with contextlib.suppress(WireError):
+        for _ in range(most):
+            assert codec.receive(data(1, b"x")) == []
+            taken += 1
+    return taken
+
+
+def test_what_was_on_its_way_to_a_stream_that_we_reset_is_no_flood() -> None:
+    """A server that streams small messages has sent thousands before it reads of the reset."""
+    codec = server()
+    codec.receive(headers(1, POST, END_HEADERS) + data(1, b"x" * 1000))
+    left = 100_000 - 1000
+    codec.reset(1, Code.CANCEL)
+    assert late(codec, left + MOST) == left + MOST
+    assert late(codec, 1) == 0
+
+
+def test_nor_is_the_body_of_a_request_that_we_refused() -> None:
+    codec = server(streams=0)
+    codec.receive(headers(1, POST, END_HEADERS))
+    assert late(codec, 100_000 + MOST + 1) == 100_000 + MOST
+
+
+def test_what_has_ended_has_nothing_on_its_way() -> None:
+    codec = server()
+    codec.receive(headers(1))
+    codec.reset(1, Code.CANCEL)
+    assert late(codec, MOST + 1) == MOST
+
+
+def test_empty_frames_are_never_on_their_way() -> None:
+    codec = server()
+    codec.receive(headers(1, POST, END_HEADERS))
+    codec.reset(1, Code.CANCEL)
+    with pytest.raises(WireError) as caught:
+        for _ in range(MOST + 1):
+            codec.receive(data(1, b""))
+    assert caught.value.details == "http2.idle_frame_flood"
