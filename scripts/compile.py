@@ -40,6 +40,7 @@ _ROOMS = {
         "http2",
         "ledger",
         "local",
+        "resend",
         "serving",
         "tcp",
         "visit",

@@ -15,7 +15,7 @@ import logging
 from typing import Final
 
 from meshproxy.aio.timers import Timer
-from meshproxy.base.errors import Kind, ProxyError, Retry, Side
+from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.cluster.endpoints import EndpointState
 from meshproxy.plan.plan import ChainPlan, ClusterPlan, Destination, RoutePlan
 from meshproxy.record import Record
@@ -23,6 +23,7 @@ from meshproxy.route.rewrite import HeaderEdit
 from meshproxy.serve.admission import admit
 from meshproxy.serve.headers import answer_headers, request_headers, rewrite, tell_timeout
 from meshproxy.serve.local import error_answer, route_answer
+from meshproxy.serve.resend import IDEMPOTENT, may_send_again
 from meshproxy.serve.serving import Serving
 from meshproxy.serve.stream import DownstreamStream
 from meshproxy.upstream.stream import UpstreamStream
@@ -31,9 +32,6 @@ from meshproxy.wire.heads import TUNNEL, Headers, RequestHead, ResponseHead, ind
 
 _log: Final = logging.getLogger(__name__)
 
-# RFC 9110 9.2.2: sending these twice has the effect of sending them once.
-IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
-_MOST_RESENDS: Final = 3
 _SERVER_OUTBOUND: Final = (b"server", b"envoy")
 _SERVER_INBOUND: Final = (b"server", b"istio-envoy")
 _NO_TRAILERS: Final[Headers] = []
@@ -55,6 +53,7 @@ class Exchange:
         "_endpoint",
         "_head",
         "_headers",
+        "_held",
         "_inbound",
         "_serving",
         "_stream",
@@ -77,6 +76,7 @@ class Exchange:
     ) -> None:
         self.record = record
         self.started = self.answered = self.over = False
+        self._held = False  # the client takes no more for now
         self.uploaded = head.length == 0 and not head.upgrade
         self._serving = serving
         self._downstream = downstream
@@ -197,6 +197,8 @@ class Exchange:
         record.upstream_local = stream.local
         record.upstream_secured = stream.secured
         stream.send_request(head, self._headers, self)
+        if self._held:  # since before there was anything to stop
+            stream.pause()
         if not self.uploaded and not head.upgrade:
             self._downstream.start_body()
         stream.flush()
@@ -271,6 +273,7 @@ class Exchange:
     # Back-pressure: whoever can't take more stops the other side's reader.
 
     def on_client_writable(self, writable: bool) -> None:
+        self._held = not writable
         if self._stream is not None and not self.answered:
             if writable:
                 self._stream.resume()
@@ -289,7 +292,8 @@ class Exchange:
         self.fail(error)
 
     def on_upstream_error(self, error: ProxyError) -> None:
-        if not self.over and self._may_send_again(error):
+        fresh = not self.over and not self.started and self._stream is not None
+        if fresh and may_send_again(error, self._head, self.record):
             self._try_again()
         else:
             self.fail(error)
@@ -297,23 +301,6 @@ class Exchange:
     def _start_deadline(self) -> None:
         after = self._serving.timers.after
         self._timer = after(self._timeout, lambda: self.fail(ProxyError(Kind.TIMEOUT)))
-
-    def _may_send_again(self, error: ProxyError) -> bool:
-        """Whether the failed attempt is followed by another (the keep-alive race, nothing else).
-
-        Only what went out on a reused connection, of which nothing came back, and which is safe to
-        send twice, or was certainly not looked at. A body would have to have been kept for it, so
-        a request with one is not sent again.
-        """
-        record, head = self.record, self._head
-        safe = error.retry is Retry.ALWAYS or (
-            error.retry is Retry.IF_SAFE and head.method in IDEMPOTENT
-        )
-        bodiless = head.length == 0 and not head.upgrade
-        fresh = self._stream is not None and not self.started
-        return (
-            safe and bodiless and fresh and record.reused and record.attempt_count <= _MOST_RESENDS
-        )
 
     def _try_again(self) -> None:
         record, endpoint = self.record, self._endpoint

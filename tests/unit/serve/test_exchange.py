@@ -135,6 +135,17 @@ def test_a_slow_reader_stops_the_sender(side: str, stops: str) -> None:
     assert ends[stops].reading
 
 
+def test_a_reader_that_was_slow_before_there_was_a_sender_stops_it() -> None:
+    path = DataPath(outbound())
+    client = path.connect()
+    client.receive(GET)
+    client.fill()
+    server = path.dialled()
+    assert not server.reading
+    client.empty()
+    assert server.reading
+
+
 def test_interim_answers_pass(codec: str) -> None:
     path = DataPath(outbound(), codec)
     client = path.connect()

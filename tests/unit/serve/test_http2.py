@@ -58,6 +58,17 @@ def test_a_few_streams_that_wait_leave_the_others_room(path: DataPath) -> None:
     assert frames.resets(client.take()) == []
 
 
+def test_a_client_that_was_slow_before_there_was_an_app_stops_it(path: DataPath) -> None:
+    """The answers to its other streams may have filled the transport meanwhile."""
+    client = connect(path)
+    client.receive(headers(1, LINES))
+    client.fill()
+    server = path.dialled()
+    assert not server.reading
+    client.empty()
+    assert server.reading
+
+
 def test_a_malformed_request_resets_its_stream_alone() -> None:
     """RFC 9113 8.1.1; where the library finds it, it ends the connection."""
     client = connect(DataPath(outbound(), "fast"))
