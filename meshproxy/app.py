@@ -28,7 +28,6 @@ from meshproxy.base.clock import SystemClock
 from meshproxy.export.log_writer import SinkError
 from meshproxy.listen.sockets import BindError, host_addresses, host_has_ipv6, listen_on
 from meshproxy.runtime.capture import CaptureCheck, Wanted
-from meshproxy.runtime.channel import Kind
 from meshproxy.runtime.cpus import worker_count
 from meshproxy.runtime.crew import Crew
 from meshproxy.runtime.logs import setup_logging
@@ -99,6 +98,8 @@ def run_proxy(options: ProxyOptions) -> int:
     configuration.watch(loop, first, supervisor.apply)
     secrets.on_identity = configuration.have_identity
     secrets.watch()
+    supervisor.take_signals()
+    loop.add_signal_handler(signal.SIGHUP, configuration.reload)
     crew.start(workers)
 
     def facts() -> dict[str, float]:
@@ -147,8 +148,6 @@ def run_proxy(options: ProxyOptions) -> int:
     async def live() -> bool:
         for name, server in servers.items():
             await server.start(own[name])
-        loop.add_signal_handler(signal.SIGHUP, configuration.reload)
-        loop.add_signal_handler(signal.SIGUSR1, lambda: crew.broadcast(Kind.REOPEN))
         asking = loop.create_task(capture.run(), name="capture check")
         as_asked = await supervisor.run()
         asking.cancel()

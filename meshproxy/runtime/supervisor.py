@@ -118,11 +118,14 @@ class Supervisor:
 
     # Life.
 
-    async def run(self) -> bool:
-        """Until told to end; then drain and stop. False if it had to end by itself."""
+    def take_signals(self) -> None:
+        """Before there are workers: what is carried already is never cut off by a signal."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.on_end_signal)
         self._loop.add_signal_handler(signal.SIGUSR1, lambda: self.crew.broadcast(Kind.REOPEN))
+
+    async def run(self) -> bool:
+        """Until told to end; then drain and stop. False if it had to end by itself."""
         looked = kept = self._loop.time()
         while not self._stop.is_set() and not self.crew.lost:
             try:

@@ -245,7 +245,7 @@ def test_idle_connections_to_the_app_end_after_3_seconds() -> None:
             assert ask(outbound).status == 200
             begun = time.monotonic()
             wait_until(lambda: local.open == 0, "the idle connection to end", patience=5)
-            assert 2.5 < time.monotonic() - begun < 5
+            assert time.monotonic() - begun > 2.5
             assert remote.open == 1, "towards others the default is an hour"
             assert kept.ask().status == 200, "the caller's connection is another matter"
 
@@ -272,7 +272,7 @@ def test_idle_times_can_be_set() -> None:
             assert app.open == 1
             begun = time.monotonic()
             wait_until(lambda: app.open == 0, "the idle connection to end", patience=3)
-            assert 0.5 < time.monotonic() - begun < 3
+            assert time.monotonic() - begun > 0.5
 
 
 def test_a_client_connection_that_idles_too_long_ends() -> None:

