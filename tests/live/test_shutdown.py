@@ -260,7 +260,7 @@ def test_no_request_is_lost_by_a_polite_client(codec: str) -> None:
                         if answer.has("connection", "close"):
                             break
 
-        with Sidecar(text, codec=codec, workers=2, drain="8s") as proxy:
+        with Sidecar(text, codec=codec, workers=2, drain="60s") as proxy:
             threads = [threading.Thread(target=run) for _ in range(4)]
             for thread in threads:
                 thread.start()
