@@ -169,14 +169,21 @@ class User:
                 return
         pytest.skip("no user has subordinate ids (/etc/subuid)")
 
-    def processes(self) -> list[int]:
-        """Of the users in this user's namespaces."""
+    def processes(self) -> list[str]:
+        """Of the users in this user's namespaces: status, and what started them."""
         found = []
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError):
                 if entry.name.isdigit() and entry.stat().st_uid in self.others:
-                    found.append(int(entry.name))
+                    line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                    found.append(f"{(entry / 'stat').read_text()} {line}")
         return found
+
+    def check_nothing_is_left(self) -> None:
+        try:
+            wait_until(lambda: not self.processes(), "everything to be gone")
+        except TimeoutError:
+            assert self.processes() == []
 
 
 def test_a_plain_user_with_ids_to_give_away(start: Start) -> None:
@@ -187,7 +194,7 @@ def test_a_plain_user_with_ids_to_give_away(start: Start) -> None:
     assert "As a plain user: in a user namespace" in demo.output.splitlines()[0]
     assert "connections that the rules redirected" in demo.output
     check_figures(demo.output)
-    wait_until(lambda: not user.processes(), "everything to be gone")
+    user.check_nothing_is_left()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -198,7 +205,7 @@ def test_a_plain_users_demo_is_ended(start: Start, number: signal.Signals) -> No
     assert user.processes()
     demo.process.send_signal(number)
     assert demo.wait() == (130 if number is signal.SIGTERM else -number)
-    wait_until(lambda: not user.processes(), "everything to be gone")
+    user.check_nothing_is_left()
 
 
 def test_redirect_that_was_asked_for_is_not_replaced(start: Start) -> None:

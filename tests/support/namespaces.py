@@ -44,7 +44,7 @@ APP = 1000
 V4_NETWORK = "10.77.0"
 V6_NETWORK = "fd77:"
 # Longest wait for a condition; a machine under load is slow, a missing event is for ever.
-PATIENCE = 10.0
+PATIENCE = 20.0
 POLL = 0.005
 
 _serial = itertools.count(1)

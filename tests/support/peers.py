@@ -24,7 +24,7 @@ from typing import Any, Self
 
 LOCAL = "127.0.0.1"
 # Longest wait for a condition; a machine under load is slow, a missing event is for ever.
-PATIENCE = 10.0
+PATIENCE = 20.0
 POLL = 0.01
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, no time: closing sends RST
