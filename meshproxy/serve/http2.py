@@ -218,9 +218,9 @@ class ServerStream(Stream):
         self._started = True
         assert self._exchange is not None
         early, self._early = self._early, []
+        self.resume()  # first, since the app may take no more of it, and say so
         for data in early:
             self._exchange.on_request_data(data)
-        self.resume()
         if self._trailers is not None and self._exchange is not None:
             self._exchange.on_request_end(self._trailers)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from meshproxy.model.cluster import UpstreamHttp
 from tests.support import frames
 from tests.support.fakes import FakeTransport
 from tests.support.frames import END_HEADERS, POST, PREFACE, cut, data, headers, rst
-from tests.support.models import outbound
+from tests.support.models import a_cluster, outbound
 from tests.support.path import DataPath
 
 LINES = [*POST[:3], (b":authority", b"shop")]
@@ -28,12 +29,12 @@ def connect(path: DataPath) -> FakeTransport:
     return client
 
 
-def opened(sent: bytes) -> int:
-    """How far the connection's window was opened."""
+def opened(sent: bytes, on: int = 0) -> int:
+    """How far the connection's window, or a stream's, was opened."""
     return sum(
         int.from_bytes(payload, "big")
         for kind, _, stream, payload in cut(sent)
-        if kind == frames.WINDOW and stream == 0
+        if kind == frames.WINDOW and stream == on
     )
 
 
@@ -67,6 +68,24 @@ def test_a_client_that_was_slow_before_there_was_an_app_stops_it(path: DataPath)
     assert not server.reading
     client.empty()
     assert server.reading
+
+
+@pytest.mark.parametrize("codec", ["fast", "h11"])
+def test_an_upload_that_waited_stops_at_an_app_that_takes_no_more(codec: str) -> None:
+    """What had come before there was a connection fills the app's window at once."""
+    cluster = a_cluster(http=UpstreamHttp.HTTP2)
+    path = DataPath(outbound(clusters=[cluster]), codec)
+    client = connect(path)
+    client.receive(headers(1, LINES, END_HEADERS) + data(1, PIECE) * PIECES)
+    client.take()
+    server = path.dialled()
+    server.receive(frames.settings())
+    sent, room = 0, opened(client.take(), on=1)
+    while room >= len(PIECE) and sent < 100 * PIECES:
+        client.receive(data(1, PIECE))
+        room += opened(client.take(), on=1) - len(PIECE)
+        sent += 1
+    assert sent <= 2 * PIECES, "the window that was open, and once more"
 
 
 def test_a_malformed_request_resets_its_stream_alone() -> None:
