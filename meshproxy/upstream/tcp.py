@@ -31,6 +31,7 @@ class TcpClient(asyncio.Protocol):
         self._sink: TcpSink | None = None
         self._early = b""
         self._ended = False
+        self._full = False  # the transport's buffer is
         self.transport: asyncio.Transport
         self.local = NO_ADDRESS
         self.secured: Secured | None = None
@@ -47,6 +48,8 @@ class TcpClient(asyncio.Protocol):
     def listen(self, sink: TcpSink) -> None:
         """From now on tell ``sink``, beginning with what has come already."""
         self._sink = sink
+        if self._full:
+            sink.on_upstream_writable(False)
         if self._early:
             early, self._early = self._early, b""
             self.transport.resume_reading()
@@ -76,9 +79,11 @@ class TcpClient(asyncio.Protocol):
             self._sink.on_upstream_lost(exc)
 
     def pause_writing(self) -> None:
+        self._full = True
         if self._sink is not None:
             self._sink.on_upstream_writable(False)
 
     def resume_writing(self) -> None:
+        self._full = False
         if self._sink is not None:
             self._sink.on_upstream_writable(True)
