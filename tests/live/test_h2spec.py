@@ -1,4 +1,5 @@
-"""Every case of `h2spec` against both directions of a real sidecar, in cleartext.
+"""Every case of `h2spec` against both directions of a real sidecar in cleartext, and against its
+inbound side in mutual TLS.
 
 `h2spec` is installed by ``scripts/setup.sh go h2spec`` where Go is at hand.
 """
@@ -13,8 +14,12 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.support import hop
+from tests.support.envoy import program as envoy
+from tests.support.envoy_sidecar import EnvoySidecar, Outbound
 from tests.support.http2 import Http2App
-from tests.support.sidecar import KINDS, Sidecar, config, free_port, istio, me, plain
+from tests.support.pki import Authority
+from tests.support.sidecar import CODECS, KINDS, Sidecar, config, free_port, istio, me, plain
 
 PROGRAM = shutil.which("h2spec", path=f"{os.environ['PATH']}:{Path.home() / 'go/bin'}")
 pytestmark = pytest.mark.skipif(
@@ -25,6 +30,7 @@ pytestmark = pytest.mark.skipif(
 # HTTP/1.1, and the connection is closed. h2spec takes the 400 for broken frames.
 ALSO_HTTP1 = {"http2/3.5: Sends invalid connection preface"}
 CASES = 146
+REQUESTS = "istio_requests_total"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -43,6 +49,32 @@ def test_all_cases(kind: tuple[str, int], direction: str, tmp_path: Path) -> Non
     assert counted > CASES / 3  # most of the cases break something
 
 
+@pytest.mark.skipif(envoy() is None, reason="not installed: Envoy")
+@pytest.mark.parametrize("codec", CODECS)
+def test_all_cases_in_mutual_tls(codec: str, tmp_path: Path) -> None:
+    """STRICT, by a certificate of the mesh and ALPN: an Envoy that knows nothing of HTTP lends
+    h2spec both."""
+    inbound, authority = free_port(), Authority()
+    with Http2App() as app:
+        text = config(
+            hop.me("back"),
+            ports(inbound, None, app.port),
+            istio("PeerAuthentication", "default", {"mtls": {"mode": "STRICT"}}),
+        )
+        tunnel = Outbound(inbound, (hop.BACK_ID,), "tcp", alpn=("h2",))
+        with (
+            hop.ours(text, authority.issue(hop.BACK), codec=codec) as proxy,
+            EnvoySidecar(authority.issue(hop.FRONT), outbound=[tunnel]) as envoy_before,
+        ):
+            seen = h2spec(envoy_before.ports[0], tmp_path / "report.xml")
+            found = proxy.metrics()
+    assert len(seen) == CASES
+    assert {name: said for name, said in seen.items() if said and name not in ALSO_HTTP1} == {}
+    assert found.value("meshproxy_downstream_protocol_errors_total") > CASES / 3
+    served = {each.labels["connection_security_policy"] for each in found.samples(REQUESTS)}
+    assert served == {"mutual_tls"}
+
+
 def local_host(port: int, app: int) -> dict[str, object]:
     """Requests name the host that h2spec connects to."""
     spec = {
@@ -54,8 +86,9 @@ def local_host(port: int, app: int) -> dict[str, object]:
     return istio("ServiceEntry", "local", spec)
 
 
-def ports(inbound: int, outbound: int, app: int) -> dict[str, object]:
-    return plain([(outbound, "HTTP2")], [(inbound, "HTTP2", app)])
+def ports(inbound: int, outbound: int | None, app: int) -> dict[str, object]:
+    egress = [] if outbound is None else [(outbound, "HTTP2")]
+    return plain(egress, [(inbound, "HTTP2", app)])
 
 
 def h2spec(port: int, report: Path) -> dict[str, str]:
