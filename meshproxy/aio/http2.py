@@ -11,7 +11,10 @@ import asyncio
 from collections import deque
 
 from meshproxy.aio.outbox import BULK, Outbox
+from meshproxy.aio.ping import PingKeepalive
+from meshproxy.aio.timers import Timers
 from meshproxy.base.addr import Address
+from meshproxy.model.settings import Settings
 from meshproxy.record import NO_ADDRESS, Secured
 from meshproxy.wire.errors import WireError
 from meshproxy.wire.h2 import (
@@ -155,7 +158,7 @@ class Stream:
 class Http2Connection(asyncio.Protocol):
     """Frames on a transport. Subclasses make streams for requests, or requests on streams."""
 
-    def __init__(self, codec: Codec, buffer_bytes: int, outbox: Outbox) -> None:
+    def __init__(self, codec: Codec, settings: Settings, outbox: Outbox, timers: Timers) -> None:
         self.codec = codec
         self._outbox = outbox
         self._listed = False  # with the outbox
@@ -166,7 +169,11 @@ class Http2Connection(asyncio.Protocol):
         self.stopped = False  # the transport's buffer is full
         self.closed = False
         self.lost: Exception | None = None
-        self._buffer_bytes = buffer_bytes
+        self.heard = False  # bytes have come since the keepalive last looked
+        self.silent = False  # the peer did not answer a PING
+        self._timers = timers
+        self._settings = settings
+        self._keepalive: PingKeepalive | None = None
         self._transport: asyncio.Transport
         self._broken = False
 
@@ -174,15 +181,21 @@ class Http2Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._transport = transport
-        transport.set_write_buffer_limits(self._buffer_bytes)
+        settings = self._settings
+        transport.set_write_buffer_limits(settings.buffer_bytes)
         self.secured = transport.get_extra_info("secured")
         name = transport.get_extra_info("sockname")
         if name:
             self.local = Address(name[0], name[1])
         self.codec.start()
         self.flush()
+        if settings.h2_ping_interval:
+            self._keepalive = PingKeepalive(
+                self._timers, settings.h2_ping_interval, settings.h2_ping_timeout, self
+            )
 
     def data_received(self, data: bytes) -> None:
+        self.heard = True
         try:
             for event in self.codec.receive(data):
                 self._on_event(event)
@@ -198,6 +211,8 @@ class Http2Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
         self.lost = exc
+        if self._keepalive is not None:
+            self._keepalive.stop()
         for stream in list(self.streams.values()):
             self.forget(stream)
             stream.on_reset(Code.CANCEL.value, "")
@@ -221,7 +236,23 @@ class Http2Connection(asyncio.Protocol):
         if not self.stopped:
             self.codec.relax()
 
+    # The keepalive calls these.
+
+    def ping(self) -> None:
+        self.codec.ping()
+        self.flush()
+
+    def on_silence(self, reason: str) -> None:
+        """Give the peer up: what is written to it would wait for ever, so nothing is."""
+        if not self.closed:
+            self.silent = True
+            self._transport.abort()
+            self.end_silent(reason)
+
     # Subclasses.
+
+    def end_silent(self, reason: str) -> None:
+        """The peer answers no PING, and the connection has been cut: fail what waits for it."""
 
     def on_new_stream(self, event: HeadersCame) -> None:
         """Headers on a stream that we did not open."""

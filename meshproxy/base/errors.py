@@ -48,6 +48,7 @@ class Kind(Enum):
     CONNECT_FAILURE = "connect-failure"
     CONNECT_TIMEOUT = "connect-timeout"
     UPSTREAM_CLOSED = "upstream-closed"
+    UPSTREAM_SILENT = "upstream-silent"
     UPSTREAM_RESET = "upstream-reset"
     UPSTREAM_PROTOCOL = "upstream-protocol"
     UPSTREAM_HEADERS_TOO_LARGE = "upstream-headers-too-large"
@@ -122,6 +123,13 @@ TABLE: dict[Kind, Meaning] = {
         14,
         "UC",
         "upstream_reset_before_response_started{connection_termination}",
+        _RESET + "connection termination",
+    ),
+    Kind.UPSTREAM_SILENT: Meaning(
+        503,
+        14,
+        "UC",
+        "upstream_reset_before_response_started{http2_ping_timeout}",
         _RESET + "connection termination",
     ),
     Kind.UPSTREAM_RESET: Meaning(

@@ -42,6 +42,8 @@ class Settings:
     max_h2_window_updates: int = 2000  # a second, beside Envoy's 10 for each DATA frame we send
     max_h2_tiny_windows: int = 1000  # DATA frames that a window kept under 64 bytes, a second
     max_h2_continuations: int = 32  # CONTINUATION frames of one header block
+    h2_ping_interval: float = 0.0  # between PINGs, Envoy: connection_keepalive; 0s: none
+    h2_ping_timeout: float = 20.0  # for anything to come then, or the connection is cut; gRPC: 20 s
     max_client_hello_bytes: int = 16 * 1024  # Envoy: tls_inspector max_client_hello_size
     max_tls_handshakes: int = 1024  # of callers at a time, per worker
     buffer_bytes: int = 256 * 1024  # per connection and direction before the sender is stopped

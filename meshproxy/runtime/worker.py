@@ -99,6 +99,7 @@ class Worker:
             http2,
             store=self._store,
             tls_failed=self._count_tls_failure,
+            ping_timed_out=self._count_ping_timeout,
         )
         self._serving = Serving(
             loop,
@@ -128,6 +129,9 @@ class Worker:
 
     def _count_handed(self, listener: str) -> None:
         self._counters.add("meshproxy_connections_handed_over_total", (listener,))
+
+    def _count_ping_timeout(self, cluster: str) -> None:
+        self._counters.add("meshproxy_upstream_http2_ping_timeouts_total", (cluster,))
 
     def _beat(self) -> None:
         self._row[Column.HEARTBEAT] = int(self._serving.now() * 1000)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from meshproxy.aio.http2 import Http2Connection, Stream
 from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.plan.plan import ChainPlan
@@ -21,11 +23,13 @@ from meshproxy.wire.h2 import (
 )
 from meshproxy.wire.heads import Headers, RequestHead, ResponseHead
 
+_SILENT: Final = "downstream_local_disconnect(http2_ping_timeout)"  # Envoy's words
+
 
 class Http2Server(Http2Connection):
     def __init__(self, visit: Visit) -> None:
         serving, settings = visit.serving, visit.chain.settings
-        super().__init__(serving.http2(False, settings), settings.buffer_bytes, serving.outbox)
+        super().__init__(serving.http2(False, settings), settings, serving.outbox, serving.timers)
         self.serving = serving
         self.visit = visit
         self.listener = visit.listener
@@ -74,6 +78,12 @@ class Http2Server(Http2Connection):
         transport.set_protocol(
             Discard(self.serving.timers, settings.linger, transport, self.connection_lost)
         )
+
+    def end_silent(self, reason: str) -> None:
+        self.serving.count("meshproxy_downstream_http2_ping_timeouts_total", self.listener)
+        for stream in list(self.streams.values()):
+            self.forget(stream)
+            stream.on_reset(Code.CANCEL.value, "")
 
     def count_broken(self, details: str) -> None:
         self.serving.count("meshproxy_downstream_protocol_errors_total", self.listener, details)
@@ -203,7 +213,8 @@ class ServerStream(Stream):
         if reason:
             self._server.count_broken("http2.codec_error")
         if self._exchange is not None:
-            problem = ProxyError(Kind.CLIENT_GONE, side=Side.DOWNSTREAM)
+            details = _SILENT if self._server.silent else ""
+            problem = ProxyError(Kind.CLIENT_GONE, side=Side.DOWNSTREAM, details=details)
             if reason:
                 problem = ProxyError(Kind.BAD_REQUEST, reason, Side.DOWNSTREAM)
             self._exchange.on_client_error(problem)

@@ -43,6 +43,14 @@ PLAIN: dict[str, tuple[tuple[str, ...], str]] = {
         ("listener", "reason"),
         "Requests that broke the rules of their protocol.",
     ),
+    "meshproxy_downstream_http2_ping_timeouts_total": (
+        ("listener",),
+        "HTTP/2 connections cut because their client did not answer a PING.",
+    ),
+    "meshproxy_upstream_http2_ping_timeouts_total": (
+        ("cluster",),
+        "HTTP/2 connections cut because their server did not answer a PING.",
+    ),
     "meshproxy_access_log_dropped_total": ((), "Access-log lines lost to a slow sink."),
     "meshproxy_metric_series_dropped_total": ((), "Label sets counted as other, past the bound."),
     "meshproxy_request_resends_total": (

@@ -30,7 +30,7 @@ class Http2Client(Http2Connection):
     """Stays in its endpoint's pool as long as it takes more streams."""
 
     def __init__(self, upstreams: Upstreams, endpoint: EndpointState, codec: Codec) -> None:
-        super().__init__(codec, upstreams.settings.buffer_bytes, upstreams.outbox)
+        super().__init__(codec, upstreams.settings, upstreams.outbox, upstreams.timers)
         self._upstreams = upstreams
         self._endpoint = endpoint
         self.max_fields = upstreams.settings.max_response_headers
@@ -61,6 +61,14 @@ class Http2Client(Http2Connection):
     def on_broken(self, error: WireError) -> None:
         super().on_broken(error)
         self._fail_above(0, ProxyError(Kind.UPSTREAM_PROTOCOL, error.reason))
+
+    def end_silent(self, reason: str) -> None:
+        """Requests go on as after a connection that was closed: another one is asked, where the
+        same request may be sent twice."""
+        self.leaving = True
+        self._endpoint.pool.forget(self)
+        self._upstreams.ping_timed_out(self._endpoint.cluster)
+        self._fail_above(0, ProxyError(Kind.UPSTREAM_SILENT, reason, retry=Retry.IF_SAFE))
 
     def _fail_above(self, last_id: int, error: ProxyError) -> None:
         for stream in list(self.streams.values()):

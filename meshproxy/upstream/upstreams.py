@@ -84,17 +84,20 @@ class Upstreams:
         dialler: Dialler = dial,
         store: TlsStore | None = None,
         tls_failed: Callable[[str, str], None] = lambda cluster, word: None,
+        ping_timed_out: Callable[[str], None] = lambda cluster: None,
     ) -> None:
-        """``tls_failed`` is told of each handshake that could not be made, and a word for why."""
+        """``tls_failed`` is told of each handshake that could not be made, and a word for why;
+        ``ping_timed_out`` of each HTTP/2 connection that was given up for its silence."""
         self.loop = loop
         self.outbox = outbox
         self.settings = settings
-        self._timers = timers
+        self.timers = timers
         self._registry = registry
         self._reader = reader
         self._http2 = http2
         self._dialler = dialler
         self._tls_failed = tls_failed
+        self.ping_timed_out = ping_timed_out
         self.store = TlsStore(SystemClock().wall) if store is None else store
         # Where no rules have sent a connection: it was going nowhere but to us.
         self.plain: frozenset[Address] = frozenset()
@@ -144,7 +147,7 @@ class Upstreams:
                 raise ProxyError(Kind.NO_ENDPOINT, f"{cluster.name} has no endpoint")
             if not names.pending:
                 raise ProxyError(Kind.DNS_FAILURE, names.fault)
-            wait_for_names(self._timers, cluster, names, asker.on_names, asker.on_dial_error)
+            wait_for_names(self.timers, cluster, names, asker.on_names, asker.on_dial_error)
             return None
         if cluster.proxy_protocol:
             return self._told(cluster, picked, original, client)

@@ -176,6 +176,10 @@ class Codec:
     def reset(self, stream_id: int, code: Code) -> None:
         raise NotImplementedError
 
+    def ping(self) -> None:
+        """Ask the peer for an answer (section 6.7). It makes no event: whatever comes is one."""
+        raise NotImplementedError
+
     def go_away(self, last_id: int) -> None:
         """Tell the peer to open no stream above ``last_id``; open ones go on."""
         raise NotImplementedError

@@ -65,4 +65,5 @@ def settings(values: dict[int, int]) -> bytes:
     return head(len(payload), SETTINGS, 0, 0) + payload
 
 
+PING_ASK: Final = head(8, PING, 0, 0) + bytes(8)
 SETTINGS_ACK: Final = head(0, SETTINGS, ACK, 0)

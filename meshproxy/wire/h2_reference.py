@@ -152,6 +152,10 @@ class ReferenceCodec(Codec):
         with contextlib.suppress(h2.exceptions.ProtocolError):  # it has ended meanwhile
             self._conn.reset_stream(stream_id, code.value)
 
+    def ping(self) -> None:
+        with self._perhaps():
+            self._conn.ping(bytes(8))
+
     def go_away(self, last_id: int) -> None:
         # The library's own way ends the connection at once; streams in flight are to go on.
         frame = hyperframe.frame.GoAwayFrame(0, last_stream_id=last_id, error_code=0)

@@ -186,6 +186,9 @@ class Sender(Codec):
             self._out.append(frames.rst_stream(stream_id, code.value))
             self._close(stream, RESET_BY_US)
 
+    def ping(self) -> None:
+        self._out.append(frames.PING_ASK)
+
     def go_away(self, last_id: int) -> None:
         self._out.append(frames.go_away(last_id, Code.NO_ERROR.value))
 

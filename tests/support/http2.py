@@ -88,6 +88,7 @@ class Http2Peer:
         self.greedy = True
         self.streams: dict[int, Stream] = {}
         self.goaway: h2.events.ConnectionTerminated | None = None
+        self.pings = 0
         self.conn = _Connection(
             h2.config.H2Configuration(
                 client_side=client,
@@ -147,6 +148,8 @@ class Http2Peer:
                 stream.ended = True
             case h2.events.StreamReset():
                 stream.reset = int(event.error_code)
+            case h2.events.PingReceived():
+                self.pings += 1
             case h2.events.ConnectionTerminated():
                 self.goaway = event
 

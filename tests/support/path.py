@@ -131,6 +131,9 @@ class DataPath:
             reader,
             http2,
             self.loop.dial,
+            ping_timed_out=lambda cluster: self.counters.add(
+                "meshproxy_upstream_http2_ping_timeouts_total", (cluster,)
+            ),
         )
         self.plans = Plans(Plan(0, snapshot.settings))
         self.configure(snapshot)

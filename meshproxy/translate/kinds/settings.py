@@ -17,6 +17,7 @@ from meshproxy.translate.kinds.meta import Meta
 
 _QUANTITY = re.compile(r"(\d{1,12})(k|M|G|Ki|Mi|Gi)\Z")
 _SCALES = {"k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+_LEAST = {"h2_ping_timeout": 0.1}  # seconds, where none at all makes no sense
 _LARGEST = 2**53  # what JSON can say exactly
 
 
@@ -45,7 +46,7 @@ def read_settings(top: Fields, meta: Meta) -> SettingsObject:
         if isinstance(default, bool):
             values[field.name] = fields.flag(name)
         elif isinstance(default, float):
-            values[field.name] = fields.duration(name, default)
+            values[field.name] = fields.duration(name, default, _LEAST.get(field.name, 0.0))
         elif isinstance(default, int):
             values[field.name] = _read_number(fields, name, default)
         elif isinstance(default, ProxyProtocol):

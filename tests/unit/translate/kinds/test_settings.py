@@ -61,6 +61,7 @@ def test_selectors() -> None:
         ("bufferBytes: 64KB", "bufferBytes"),
         ("headerTimeout: 5", "headerTimeout"),
         ("headerTimeout: -1s", "headerTimeout"),
+        ("h2PingTimeout: 0s", "h2PingTimeout"),
         ("dnsServers: '10.0.0.1, ns.example'", "dnsServers"),
         ("proxyProtocol: {required: [80]}", "proxyProtocol.trusted"),
         ("proxyProtocol: {optional: [80], trusted: []}", "proxyProtocol.trusted"),
