@@ -10,6 +10,8 @@ from meshproxy.wire.grpc import is_grpc, status_of_http
 from meshproxy.wire.heads import RequestHead, ResponseHead, index
 
 _TEXT = (b"content-type", b"text/plain")
+# What `quote` would code besides: 0x20 to 0x7E without "%" stand for themselves in a message.
+_UNCODED = " !\"#$&'()*+,/:;<=>?@[\\]^`{|}"
 
 
 def local_answer(status: int, body: bytes) -> tuple[ResponseHead, bytes]:
@@ -36,23 +38,27 @@ def error_answer(error: ProxyError, head: RequestHead) -> tuple[ResponseHead, by
 
 def route_answer(route: RoutePlan, head: RequestHead) -> tuple[ResponseHead, bytes]:
     """What a route that sends nothing on answers."""
-    if route.location is not None:
-        return redirect_answer(route.status, route.location(head))
+    location = None if route.location is None else route.location(head)
     if is_grpc(head):
-        return grpc_answer(status_of_http(route.status), route.body)
+        return grpc_answer(status_of_http(route.status), route.body, location)
+    if location is not None:
+        return redirect_answer(route.status, location)
     return local_answer(route.status, route.body)
 
 
-def grpc_answer(grpc_status: int, message: bytes) -> tuple[ResponseHead, bytes]:
+def grpc_answer(
+    grpc_status: int, message: bytes, location: bytes | None = None
+) -> tuple[ResponseHead, bytes]:
     """A failed call without messages ("trailers-only", gRPC over HTTP/2 specification).
 
-    ``grpc-message`` is percent-encoded, as the specification asks.
+    ``grpc-message`` is percent-encoded, as the specification asks. A redirect's ``location`` is
+    told all the same, as Envoy does.
     """
-    headers = [
-        (b"content-type", b"application/grpc"),
-        (b"grpc-status", b"%d" % grpc_status),
-        (b"grpc-message", quote(message, safe=" !\"#$&'()*+,/:;<=>?@[]").encode()),
-    ]
+    headers = [(b"content-type", b"application/grpc"), (b"grpc-status", b"%d" % grpc_status)]
+    if message:
+        headers.append((b"grpc-message", quote(message, safe=_UNCODED).encode()))
+    if location is not None:
+        headers.append((b"location", location))
     return _head(200, headers, 0), b""
 
 

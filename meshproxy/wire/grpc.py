@@ -12,16 +12,28 @@ from meshproxy.wire.heads import Headers, RequestHead, ResponseHead
 
 _UNKNOWN: Final = 2
 _TYPE: Final = b"application/grpc"
-_MOST_DIGITS: Final = 8
-_SECONDS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
-_LEAST: Final = 0.001  # timers and Envoy count in milliseconds
+_MOST: Final = 99_999_999  # eight digits
+_LONGEST: Final = 32  # characters; zeros in front do not count
+_NANOSECONDS: Final = {
+    b"H": 3600 * 10**9,
+    b"M": 60 * 10**9,
+    b"S": 10**9,
+    b"m": 10**6,
+    b"u": 1000,
+    b"n": 1,
+}
 _OF_HTTP: Final = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
 
 
 def is_grpc(head: RequestHead) -> bool:
     """Whether the caller understands gRPC's answers; gRPC-Web's are others."""
     kind = head.fields.get(b"content-type")
-    if kind is None or not kind.startswith(_TYPE):
+    return kind is not None and is_grpc_type(kind)
+
+
+def is_grpc_type(kind: bytes) -> bool:
+    """Whether a Content-Type is gRPC's own."""
+    if not kind.startswith(_TYPE):
         return False
     return len(kind) == len(_TYPE) or kind[len(_TYPE)] in b"+;"
 
@@ -29,11 +41,14 @@ def is_grpc(head: RequestHead) -> bool:
 def grpc_status(answer: ResponseHead, trailers: Headers) -> int:
     """The call's status: from the trailers, or from the head of an answer that has no more.
 
-    A call that ended without one is UNKNOWN (2), as the specification has it.
+    One that is no number is UNKNOWN (2). A call without any was answered by somebody who does not
+    speak gRPC, or not to its end: then HTTP's status tells, as gRPC's clients and Envoy have it.
     """
     value = next((value for name, value in trailers if name.lower() == b"grpc-status"), None)
     if value is None:
-        value = answer.fields.get(b"grpc-status", b"")
+        value = answer.fields.get(b"grpc-status")
+        if value is None:
+            return status_of_http(answer.status)
     return int(value) if value.isdigit() and len(value) <= 3 else _UNKNOWN
 
 
@@ -52,16 +67,19 @@ def time_limit(head: RequestHead, most: float) -> float:
 
 
 def seconds_of(timeout: bytes) -> float:
-    """What a ``grpc-timeout`` header says; 0 where it is not one."""
-    digits, unit = timeout[:-1], _SECONDS.get(timeout[-1:])
-    if unit is None or not digits.isdigit() or len(digits) > _MOST_DIGITS or not int(digits):
+    """What a ``grpc-timeout`` header says, to the next millisecond; 0 where it is not one.
+
+    Envoy reads numbers with `absl::SimpleAtoi`, which lets blanks, zeros and a plus stand in front.
+    """
+    digits, unit = timeout[:-1].strip().removeprefix(b"+"), _NANOSECONDS.get(timeout[-1:])
+    if unit is None or not digits.isdigit() or len(digits) > _LONGEST or int(digits) > _MOST:
         return 0.0
-    return max(int(digits) * unit, _LEAST)
+    return -(-int(digits) * unit // 10**6) / 1000
 
 
 def timeout_value(seconds: float) -> bytes:
     """A ``grpc-timeout`` header that says so."""
     milliseconds = max(1, round(seconds * 1000))
-    if milliseconds < 10**_MOST_DIGITS:
+    if milliseconds <= _MOST:
         return b"%dm" % milliseconds
-    return b"%dS" % min(milliseconds // 1000, 10**_MOST_DIGITS - 1)
+    return b"%dS" % min(milliseconds // 1000, _MOST)

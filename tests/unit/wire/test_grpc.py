@@ -50,10 +50,22 @@ def test_nothing_said_is_not_grpc() -> None:
         (b"30S", 30),
         (b"1500m", 1.5),
         (b"500000u", 0.5),
-        (b"1n", 0.001),  # no timer is finer
+        (b"1n", 0.001),  # no timer is finer, and nobody is given less than was asked for
+        (b"1500u", 0.002),
+        (b"2500u", 0.003),
+        (b"2000001n", 0.003),
         (b"99999999S", 99999999),
+        (b"99999999H", 99999999 * 3600),
         (b"0S", 0),
         (b"100000000S", 0),  # more than eight digits
+        (b"9" * 5000 + b"S", 0),
+        (b"000000005S", 5),
+        (b"+5S", 5),
+        (b"5 S", 5),
+        (b"++5S", 0),
+        (b"5", 0),
+        (b"1ms", 0),
+        (b"\xb2S", 0),
         (b"1s", 0),
         (b"S", 0),
         (b"", 0),
@@ -96,6 +108,11 @@ def test_status(in_head: bytes, trailer: bytes | None, status: int) -> None:
     answer = ResponseHead(200, headers, index(headers))
     trailers = [] if trailer is None else [(b"grpc-status", trailer)]
     assert grpc_status(answer, trailers) == status
+
+
+@pytest.mark.parametrize(("http", "status"), [(200, 2), (401, 16), (404, 12), (503, 14)])
+def test_an_answer_of_somebody_who_does_not_speak_it(http: int, status: int) -> None:
+    assert grpc_status(ResponseHead(http, [], {}), [(b"x-trailer", b"1")]) == status
 
 
 @pytest.mark.parametrize(("http", "status"), [(403, 7), (404, 12), (503, 14), (418, 2), (200, 2)])
