@@ -257,6 +257,9 @@ class Http2Connection(asyncio.Protocol):
     def on_new_stream(self, event: HeadersCame) -> None:
         """Headers on a stream that we did not open."""
 
+    def on_stream_broken(self, details: str) -> None:
+        """The peer broke the rules on one stream, which our codec has reset."""
+
     def on_go_away(self, event: GoAwayCame) -> None:
         """The peer wants no more streams."""
 
@@ -316,6 +319,8 @@ class Http2Connection(asyncio.Protocol):
                 stream.ended_by_peer = True
                 stream.on_end(event.trailers)
         elif isinstance(event, StreamReset):
+            if event.reason:
+                self.on_stream_broken(event.details)
             stream = self.streams.get(event.stream_id)
             if stream is not None:
                 self.forget(stream)

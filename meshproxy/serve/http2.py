@@ -9,11 +9,12 @@ from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.plan.plan import ChainPlan
 from meshproxy.serve.exchange import Exchange
 from meshproxy.serve.linger import Discard
-from meshproxy.serve.local import local_answer
+from meshproxy.serve.refusal import as_problem, stream_refusal
 from meshproxy.serve.visit import Visit
-from meshproxy.wire.errors import TooLarge, WireError
+from meshproxy.wire.errors import WireError
 from meshproxy.wire.h2 import (
     ALL_STREAMS,
+    TOO_LARGE,
     Code,
     HeadersCame,
     check_trailers,
@@ -51,12 +52,15 @@ class Http2Server(Http2Connection):
         stream.ended_by_peer = event.end
         try:
             if event.too_large:
-                raise TooLarge("the headers are larger than their bound")
+                raise WireError("more than their bound", 431, TOO_LARGE)
             head = request_head(event.headers, event.end, chain.settings.max_request_headers)
         except WireError as error:
-            stream.refuse(error)
+            stream.refuse(error, event.headers)
             return
         stream.begin(chain, head)
+
+    def on_stream_broken(self, details: str) -> None:
+        self.count_broken(details)
 
     def on_broken(self, error: WireError) -> None:
         super().on_broken(error)
@@ -162,20 +166,26 @@ class ServerStream(Stream):
         self._exchange = Exchange(serving, self, chain, head, record)
         self._exchange.start()
 
-    def refuse(self, error: WireError) -> None:
+    def refuse(self, error: WireError, headers: Headers) -> None:
         """Answer a request that is too large, or that we do not do, on its own stream; a malformed
         one resets it (RFC 9113 8.1.1), as its sender can't make sense of an answer."""
-        self._server.count_broken(error.details)
+        server = self._server
+        server.count_broken(error.details)
         if error.status == 400:
             self.cut(Code.PROTOCOL_ERROR)
             return
-        answer, body = local_answer(error.status, error.reason.encode())
-        self.send_answer(answer, answer.headers)
-        self.send_data(body)
-        self.send_end([])
+        record = server.visit.record()
+        answer, body = stream_refusal(as_problem(error), error.details, headers, record)
+        date = (b"date", server.serving.date)
+        self.send_answer(answer, [*answer.headers, date])
+        if body:
+            self.send_data(body)
+            self.send_end([])
         if not self.ended_by_peer:
             self.connection.codec.reset(self.id, Code.NO_ERROR)
         self.connection.forget(self)
+        record.wire_in, record.wire_out = size_of(headers), self.wire_out
+        server.serving.ledger.add(record)
 
     # The connection calls these.
 
@@ -199,6 +209,7 @@ class ServerStream(Stream):
                 trailers, self._server.visit.chain.settings.max_request_headers
             )
         except WireError as error:
+            self._server.count_broken(error.details)
             self.cut(Code.PROTOCOL_ERROR)
             if self._exchange is not None:
                 problem = ProxyError(Kind.BAD_REQUEST, error.reason, Side.DOWNSTREAM)
@@ -210,8 +221,6 @@ class ServerStream(Stream):
             self._trailers = trailers
 
     def on_reset(self, code: int, reason: str) -> None:
-        if reason:
-            self._server.count_broken("http2.codec_error")
         if self._exchange is not None:
             details = _SILENT if self._server.silent else ""
             problem = ProxyError(Kind.CLIENT_GONE, side=Side.DOWNSTREAM, details=details)

@@ -25,9 +25,18 @@ class TooLarge(WireError):
         super().__init__(reason, 431, "headers_too_large")
 
 
-class Broken(WireError):
-    """An HTTP/2 connection can't go on; ``code`` is told to the peer (RFC 9113 section 7)."""
+_BY_CODE = {3: "http2.flow_control", 6: "http2.frame_size", 9: "http2.compression"}
 
-    def __init__(self, code: int, reason: str, details: str = "http2.codec_error") -> None:
-        super().__init__(reason, details=details)
+
+def details_of(code: int) -> str:
+    """What breaking HTTP/2's rules is counted as, if there is no better word than the error code
+    (RFC 9113 section 7)."""
+    return _BY_CODE.get(code, "http2.codec_error")
+
+
+class Broken(WireError):
+    """An HTTP/2 connection can't go on; ``code`` is told to the peer."""
+
+    def __init__(self, code: int, reason: str, details: str = "") -> None:
+        super().__init__(reason, details=details or details_of(code))
         self.code = code

@@ -103,12 +103,14 @@ class StreamEnded(Event):
 
 @final
 class StreamReset(Event):
-    """By the peer; or by us if there is a ``reason``: how the peer broke the rules."""
+    """By the peer; or by us if there is a ``reason``: how the peer broke the rules, which is
+    counted as ``details``."""
 
-    def __init__(self, stream_id: int, code: int, reason: str = "") -> None:
+    def __init__(self, stream_id: int, code: int, reason: str = "", details: str = "") -> None:
         self.stream_id = stream_id
         self.code = code
         self.reason = reason
+        self.details = details
 
     def parts(self) -> tuple[Any, ...]:
         return self.stream_id, self.code, self.reason
@@ -197,6 +199,14 @@ class Codec:
         raise NotImplementedError
 
 
+# What malformed messages are counted as.
+_PSEUDO: Final = "http2.pseudo_header"
+_NAMED: Final = "http2.header_name"
+_VALUE: Final = "http2.header_value"
+_HTTP1: Final = "http2.connection_header"
+CONTENT_LENGTH: Final = "http2.content_length"
+TOO_LARGE: Final = "http2.headers_too_large"
+
 _OF_REQUESTS: Final = {b":method", b":scheme", b":authority", b":path"}  # RFC 9113 8.3.1
 STREAM_WINDOWS: Final = 16  # in a connection's: so many may wait before they stop the others
 ALL_STREAMS: Final = 2**31 - 1  # RFC 9113 6.8: a GOAWAY that only says that there will be another
@@ -225,29 +235,32 @@ def request_head(headers: Headers, end: bool, max_fields: int) -> RequestHead:
     pseudo, fields = _split(headers, max_fields)
     for name in pseudo:
         if name not in _OF_REQUESTS:
-            raise WireError("a pseudo-header that requests do not have")
+            raise WireError("a pseudo-header that requests do not have", details=_PSEUDO)
     method, path = pseudo.get(b":method", b""), pseudo.get(b":path", b"")
     if method not in _METHODS and not TOKEN.fullmatch(method):
-        raise WireError("the :method is not a token")
+        raise WireError("the :method is not a token", details=_PSEUDO)
     if method == b"CONNECT":
-        raise WireError("CONNECT over HTTP/2 is not supported", 501)
+        raise WireError("CONNECT over HTTP/2 is not supported", 501, _PSEUDO)
     good = path[:1] == b"/" and not path.translate(None, _IN_PATHS)
     if not good and (method, path) != (b"OPTIONS", b"*"):
-        raise WireError("the :path is not a path")
+        raise WireError("the :path is not a path", details=_PSEUDO)
     if pseudo.get(b":scheme") not in (b"http", b"https"):
-        raise WireError("the :scheme is neither http nor https")
+        raise WireError("the :scheme is neither http nor https", details=_PSEUDO)
     found = _index(fields)
     host = found.get(b"host")
     authority = pseudo.get(b":authority", host or b"")
     if host is not None and b":authority" in pseudo:
         # RFC 9113 8.3.1: Host must not say anything else, and is left out on the way on.
         if host.lower() != authority.lower():
-            raise WireError("Host and :authority are not the same")
+            raise WireError("Host and :authority are not the same", details=_PSEUDO)
         fields = without(fields, {b"host"})
         del found[b"host"]
     head = RequestHead(method, path, b"", HTTP2, fields, found)
     head.authority = authority
-    check_authority(head.authority)
+    try:
+        check_authority(head.authority)
+    except WireError as error:
+        raise WireError(error.reason, details=_PSEUDO) from None
     head.scheme = pseudo[b":scheme"]
     head.wire_bytes = size_of(headers)
     head.length = _length(head.fields, end)
@@ -258,10 +271,10 @@ def response_head(headers: Headers, end: bool, method: bytes, max_fields: int) -
     """An answer from its header block."""
     pseudo, fields = _split(headers, max_fields)
     if len(pseudo) > 1:
-        raise WireError("a pseudo-header that answers do not have")
+        raise WireError("a pseudo-header that answers do not have", details=_PSEUDO)
     status = pseudo.get(b":status", b"")
     if len(status) != 3 or not status.isdigit() or not 100 <= int(status) <= 599:
-        raise WireError("the :status is not a status code")
+        raise WireError("the :status is not a status code", details=_PSEUDO)
     head = ResponseHead(int(status), fields, _index(fields), HTTP2)
     head.wire_bytes = size_of(headers)
     head.length = 0 if end or method == b"HEAD" else _length(head.fields, end)
@@ -272,7 +285,7 @@ def check_trailers(trailers: Headers, max_fields: int) -> Headers:
     """Trailers that may be passed on; ``WireError`` for others."""
     pseudo, fields = _split(trailers, max_fields)
     if pseudo:
-        raise WireError("a pseudo-header in trailers")
+        raise WireError("a pseudo-header in trailers", details=_PSEUDO)
     return fields
 
 
@@ -287,41 +300,46 @@ def _split(headers: Headers, max_fields: int) -> tuple[dict[bytes, bytes], Heade
         if value:
             values.append(value)
             if value[0] in _BLANK or value[-1] in _BLANK:
-                raise WireError("a header's value begins or ends with a blank")
+                raise WireError("a header's value begins or ends with a blank", details=_VALUE)
         if name in _known_names:
             fields.append(pair)
         elif name[:1] == b":":
             if name in pseudo or fields:
-                raise WireError("a pseudo-header twice, or after other headers")
+                raise WireError("a pseudo-header twice, or after other headers", details=_PSEUDO)
             pseudo[name] = value
         else:
             _check_field(name, value)
             fields.append(pair)
     if b"".join(values).translate(None, _IN_VALUES):
-        raise WireError("a control character in a header")
+        raise WireError("a control character in a header", details=_VALUE)
     if len(fields) > max_fields:
-        raise WireError(f"more than {max_fields} headers", 431, "too_many_headers")
+        raise WireError(f"more than {max_fields} headers", 431, "http2.too_many_headers")
     return pseudo, fields
 
 
 def _check_field(name: bytes, value: bytes) -> None:
     """A name that is not among the known ones; it is, afterwards, if nothing can be wrong."""
     if not _NAME.fullmatch(name):
-        raise WireError("a header's name is not a token in lower case")
+        raise WireError("a header's name is not a token in lower case", details=_NAMED)
     if name in _OF_CONNECTIONS:
-        raise WireError("a header about a connection of HTTP/1.1")
+        raise WireError("a header about a connection of HTTP/1.1", details=_HTTP1)
     if name == b"te":
         if value.lower() != b"trailers":
-            raise WireError("TE says something else than trailers")
+            raise WireError("TE says something else than trailers", details=_HTTP1)
     elif len(_known_names) < _MOST_NAMES and len(name) <= _LONGEST_NAME:
         _known_names.add(name)
 
 
 def _length(fields: dict[bytes, bytes], end: bool) -> int:
-    declared = content_length(fields[b"content-length"]) if b"content-length" in fields else None
+    declared = 0
+    if b"content-length" in fields:
+        try:
+            declared = content_length(fields[b"content-length"])
+        except WireError as error:
+            raise WireError(error.reason, details=CONTENT_LENGTH) from None
     if end:
         if declared:
-            raise WireError("a Content-Length and no body")
+            raise WireError("a Content-Length and no body", details=CONTENT_LENGTH)
         return 0
     # Zero bytes may still be followed by an empty frame that ends the stream, or by trailers.
     return declared or CHUNKED

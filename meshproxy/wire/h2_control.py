@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from meshproxy.wire import h2_frames as frames
-from meshproxy.wire.errors import Broken
+from meshproxy.wire.errors import Broken, details_of
 from meshproxy.wire.h2 import Event, GoAwayCame, StreamReset, WindowOpened
 from meshproxy.wire.h2_floods import Bounds
 from meshproxy.wire.h2_frames import ACK, FRAME_BYTES, MAX_WINDOW, PING
@@ -29,6 +29,7 @@ REFUSED: Final = 7
 COMPRESSION: Final = 9
 CALM: Final = 11
 
+_WINDOWS: Final = details_of(FLOW_CONTROL)
 _STREAMS_A_SETTING: Final = 16  # whose windows cost about as much to change as a frame to answer
 
 
@@ -46,7 +47,7 @@ class Control(Sender):
         by = int.from_bytes(payload, "big") & MAX_WINDOW
         if stream_id == 0:
             if by == 0:
-                raise Broken(PROTOCOL, "HTTP/2: a WINDOW_UPDATE by nothing")
+                raise Broken(PROTOCOL, "HTTP/2: a WINDOW_UPDATE by nothing", _WINDOWS)
             self._send_window += by
             if self._send_window > MAX_WINDOW:
                 raise Broken(FLOW_CONTROL, "HTTP/2: a window over 2^31-1")
@@ -57,7 +58,7 @@ class Control(Sender):
             if self._is_idle(stream_id):
                 raise Broken(PROTOCOL, "HTTP/2: a WINDOW_UPDATE on an idle stream")
         elif by == 0:
-            self._refuse(stream_id, PROTOCOL, "a WINDOW_UPDATE by nothing")
+            self._refuse(stream_id, PROTOCOL, "a WINDOW_UPDATE by nothing", _WINDOWS)
         elif stream.send_window + by > MAX_WINDOW:
             self._refuse(stream_id, FLOW_CONTROL, "a window over 2^31-1")
         else:
@@ -184,14 +185,14 @@ class Control(Sender):
         if not stream.we_open:
             self._close(stream, ENDED)
 
-    def _refuse(self, stream_id: int, code: int, reason: str) -> None:
+    def _refuse(self, stream_id: int, code: int, reason: str, details: str = "") -> None:
         """A stream error (section 5.4.2)."""
         self._floods.owed()
         self._out.append(frames.rst_stream(stream_id, code))
         stream = self._streams.get(stream_id)
         if stream is not None:
             self._close(stream, RESET_BY_US)
-            self._events.append(StreamReset(stream_id, code, reason))
+            self._events.append(StreamReset(stream_id, code, reason, details or details_of(code)))
 
     def _is_idle(self, stream_id: int) -> bool:
         """Whether nobody has opened it yet (section 5.1.1); stream 0 never is."""

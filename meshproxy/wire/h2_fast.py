@@ -13,6 +13,8 @@ from typing import Any, Final
 from meshproxy.wire import h2_frames as frames
 from meshproxy.wire.errors import Broken, WireError
 from meshproxy.wire.h2 import (
+    CONTENT_LENGTH,
+    TOO_LARGE,
     DataCame,
     Event,
     HeadersCame,
@@ -57,6 +59,8 @@ from meshproxy.wire.h2_sender import (
 )
 from meshproxy.wire.hpack_decoder import Decoder
 
+_OTHER_LENGTH: Final = "the body is not as long as Content-Length says"
+_PADDING: Final = "http2.padding"
 _BOMB: Final = 4  # times the bound of a header list: no mistake, and not worth an answer
 
 
@@ -198,7 +202,7 @@ class FastCodec(Control):
             stream.expected -= size
             if stream.expected < 0 or (last and stream.expected > 0):
                 self._give_back(counted)
-                self._refuse(stream_id, PROTOCOL, "the body is not as long as Content-Length says")
+                self._refuse(stream_id, PROTOCOL, _OTHER_LENGTH, CONTENT_LENGTH)
                 return
         if counted:
             self._events.append(DataCame(stream_id, data[at:end], counted))
@@ -278,10 +282,10 @@ class FastCodec(Control):
             self._refuse(stream_id, PROTOCOL, "an interim answer that ends the stream")
             return
         if too_large and self._client:
-            self._refuse(stream_id, CALM, "headers over the bound")
+            self._refuse(stream_id, CALM, "headers over the bound", TOO_LARGE)
             return
         if stream.headed and not self._measure(stream, lines, last):
-            self._refuse(stream_id, PROTOCOL, "a Content-Length and no body")
+            self._refuse(stream_id, PROTOCOL, "a Content-Length and no body", CONTENT_LENGTH)
             return
         if last:
             self._end_came(stream)
@@ -307,9 +311,9 @@ class FastCodec(Control):
         if not last:
             self._refuse(stream.id, PROTOCOL, "a second head")
         elif too_large:
-            self._refuse(stream.id, CALM, "trailers over the bound")
+            self._refuse(stream.id, CALM, "trailers over the bound", TOO_LARGE)
         elif stream.expected > 0:
-            self._refuse(stream.id, PROTOCOL, "the body is not as long as Content-Length says")
+            self._refuse(stream.id, PROTOCOL, _OTHER_LENGTH, CONTENT_LENGTH)
         else:
             self._end_came(stream)
             self._events.append(StreamEnded(stream.id, lines))
@@ -345,10 +349,10 @@ class FastCodec(Control):
 def _unpadded(data: bytes, at: int, end: int) -> tuple[int, int]:
     """Where a padded payload begins and ends (section 6.1)."""
     if at >= end:
-        raise Broken(FRAME_SIZE, "HTTP/2: no room for the padding's length")
+        raise Broken(FRAME_SIZE, "HTTP/2: no room for the padding's length", _PADDING)
     padding = data[at]
     if padding >= end - at:
-        raise Broken(PROTOCOL, "HTTP/2: padding longer than its frame")
+        raise Broken(PROTOCOL, "HTTP/2: padding longer than its frame", _PADDING)
     return at + 1, end - padding
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support import hop
+from tests.support.http2 import Http2App
 from tests.support.peers import LOCAL, wait_until
 from tests.support.pki import Authority
 from tests.support.sidecar import (
@@ -320,6 +321,34 @@ def test_calls_are_counted_as_grpc(place: Place) -> None:
         return after == [count + 1 for count in before]
 
     wait_until(counted, "each sidecar to count the call")
+
+
+def test_metadata_that_is_too_much(place: Place) -> None:
+    """HTTP's 431, told as gRPC's own libraries do."""
+    with pytest.raises(grpc.RpcError) as caught:
+        place.call("unary", "echo")(
+            b"", timeout=5, metadata=[(f"x-{at}", "v") for at in range(120)]
+        )
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "more than 100 headers" in caught.value.details()
+    assert place.call("unary", "echo")(b"hello", timeout=5) == b"hello"
+
+
+def test_what_a_policy_refuses() -> None:
+    inbound = free_port()
+    with Http2App() as app:
+        text = config(
+            me(),
+            plain([], [(inbound, "GRPC", app.port)]),
+            istio("AuthorizationPolicy", "nobody", {}),
+        )
+        options = [("grpc.default_authority", "greeter"), ("grpc.enable_http_proxy", 0)]
+        with Sidecar(text), grpc.insecure_channel(f"{LOCAL}:{inbound}", options) as channel:
+            with pytest.raises(grpc.RpcError) as caught:
+                channel.unary_unary("/test.Greeter/unary_echo")(b"", timeout=5)
+            assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
+            assert caught.value.details() == "RBAC: access denied"
+            assert app.requests == []
 
 
 def test_a_server_that_is_not_there() -> None:

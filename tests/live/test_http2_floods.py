@@ -12,7 +12,17 @@ from tests.support.frames import END, GET, PREFACE, frame, headers
 from tests.support.http2 import Http2Client
 from tests.support.peers import Peer
 from tests.support.servers import App
-from tests.support.sidecar import Sidecar, config, free_port, me, plain, service, workload
+from tests.support.sidecar import (
+    Sidecar,
+    Watch,
+    config,
+    free_port,
+    me,
+    plain,
+    service,
+    settings,
+    workload,
+)
 
 CALM = 11
 COUNTER = "meshproxy_downstream_protocol_errors_total"
@@ -76,7 +86,8 @@ def test_a_flood_ends_its_connection(place: Place, name: str) -> None:
     make: Callable[[int], bytes] = FLOODS[name]
     before = place.proxy.metrics().value(COUNTER, reason=f"http2.{name}")
     sent = b"".join(map(make, range(20_000)))
-    with Http2Client(place.port) as neighbour, Peer.connect(place.port) as client:
+    watch = Watch(lambda: max(place.proxy.pss().values()))
+    with watch, Http2Client(place.port) as neighbour, Peer.connect(place.port) as client:
         client.sock.settimeout(10)
         try:
             client.send(PREFACE + frames.settings() + sent)
@@ -85,6 +96,38 @@ def test_a_flood_ends_its_connection(place: Place, name: str) -> None:
         assert client.ending(10) in ("end", "reset")
         assert neighbour.ask(host="old").status == 200
     assert place.proxy.metrics().value(COUNTER, reason=f"http2.{name}") == before + 1
+    assert watch.growth < 8192
+
+
+def test_windows_of_a_byte() -> None:
+    """The answer is let through byte by byte; this takes two to play."""
+    port = free_port()
+    with App() as app:
+        text = config(
+            me(),
+            service("old", port),
+            workload("old-1", "old", {"http": app.port}),
+            plain([(port, "HTTP")]),
+            settings(maxH2TinyWindows=40),
+        )
+        with Sidecar(text) as proxy, Peer.connect(port) as client:
+            lines = [(n, b"/bytes?n=100000" if n == b":path" else v) for n, v in LINES]
+            client.send(PREFACE + frames.settings((4, 0)) + headers(1, lines))
+            kind, given = frames.DATA, 0
+            while kind != frames.GOAWAY and given < 10_000:
+                client.send(frames.window(1, 1))
+                given += 1
+                while (kind := next_kind(client)) not in (frames.DATA, frames.GOAWAY):
+                    pass
+            assert 40 <= given < 10_000
+            assert proxy.metrics().value(COUNTER, reason="http2.tiny_windows") == 1
+
+
+def next_kind(client: Peer) -> int:
+    """Of the next frame, which is thrown away."""
+    head = client.exactly(9)
+    client.exactly(int.from_bytes(head[:3], "big"))
+    return head[3]
 
 
 def test_the_peer_is_told_to_be_calm(place: Place) -> None:

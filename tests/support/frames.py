@@ -29,6 +29,11 @@ def block(lines: list[tuple[bytes, bytes]]) -> bytes:
     return b"".join(encoder.add(line, sensitive=True) for line in lines)
 
 
+def decoded(lines: bytes) -> list[tuple[bytes, bytes]]:
+    """The first header block of a connection."""
+    return [(bytes(name), bytes(value)) for name, value in hpack.Decoder().decode(lines, raw=True)]
+
+
 def headers(
     stream: int, lines: list[tuple[bytes, bytes]] = GET, flags: int = END | END_HEADERS
 ) -> bytes:
