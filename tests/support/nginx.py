@@ -32,8 +32,10 @@ http {{
   scgi_temp_path {{folder}}/scgi;
   client_max_body_size 0;
   http2_max_concurrent_streams 16;
+  keepalive_requests 50;
   server {{
     listen {address}:{port} {listen};
+    listen {address}:{http1};
     {tls}
     root {{folder}};
     location = / {{ return 200 "$server_protocol $http_host $ssl_server_name $connection"; }}
@@ -46,9 +48,13 @@ _TLS = "ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem;
 
 @dataclass(frozen=True)
 class Nginx:
-    """``/`` says how it was asked, other paths are files in ``folder``; ``pid`` is all of it."""
+    """``/`` says how it was asked, other paths are files in ``folder``; ``pid`` is all of it.
+
+    It takes 16 streams at a time, and says GOAWAY after 50 requests. ``http1`` is a port for
+    HTTP/1 in cleartext."""
 
     port: int
+    http1: int
     folder: Path
     pid: int
 
@@ -56,7 +62,7 @@ class Nginx:
 @contextlib.contextmanager
 def http2_server(leaf: Leaf | None = None, **files: bytes) -> Iterator[Nginx]:
     """With a ``leaf`` it speaks TLS. ``files`` by name, with ``_`` for the dot."""
-    port = free_port()
+    port, http1 = free_port(), free_port()
     found: dict[str, bytes | str] = {
         name.replace("_", "."): content for name, content in files.items()
     }
@@ -65,9 +71,10 @@ def http2_server(leaf: Leaf | None = None, **files: bytes) -> Iterator[Nginx]:
         listen, tls = "ssl http2", _TLS
         found |= {"cert.pem": leaf.certificate, "key.pem": leaf.key}
     user = "user root;" if os.geteuid() == 0 else ""
-    found["nginx.conf"] = _CONF.format(user=user, address=LOCAL, port=port, listen=listen, tls=tls)
+    values = {"user": user, "address": LOCAL, "port": port, "http1": http1}
+    found["nginx.conf"] = _CONF.format(**values, listen=listen, tls=tls)
     with running(
         lambda folder: [NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf")], port, found
     ) as folder:
         pid = wait_until((folder / "nginx.pid").read_text, "nginx's process id")
-        yield Nginx(port, folder, int(pid))
+        yield Nginx(port, http1, folder, int(pid))
