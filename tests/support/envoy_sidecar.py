@@ -189,6 +189,7 @@ def _manager(port: int, log: Path, direction: str = "inbound") -> Json:
         "stat_prefix": direction,
         "codec_type": "AUTO",
         "use_remote_address": False,
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
         "access_log": _access_log(log),
         "route_config": {"name": "any", "virtual_hosts": [host]},
         "http_filters": [
