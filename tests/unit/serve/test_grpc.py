@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from urllib.parse import unquote
 
 import pytest
 
+from meshproxy.base.errors import TABLE, Kind, ProxyError
 from meshproxy.model.cluster import UpstreamHttp
 from meshproxy.model.route import DirectResponse, Forward, Redirect, WeightedCluster
 from meshproxy.model.snapshot import Snapshot
 from meshproxy.model.telemetry import AccessLog
+from meshproxy.serve.local import error_answer
 from meshproxy.telemetry.metrics import HTTP_LABELS
+from meshproxy.wire.heads import HTTP2, RequestHead
 from tests.support import frames
 from tests.support.fakes import FakeTransport
 from tests.support.frames import (
@@ -239,6 +243,19 @@ def labels(path: DataPath) -> list[tuple[str, ...]]:
     wanted = ("request_protocol", "response_code", "grpc_response_status", "response_flags")
     at = [HTTP_LABELS.index(name) for name in wanted]
     return [tuple(found[each] for each in at) for found in path.counters._http]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Kind if TABLE[kind].status])
+def test_each_kind_of_failure_has_its_form(kind: Kind) -> None:
+    """Those that nothing here brings about, too."""
+    fields = {b"content-type": b"application/grpc"}
+    head = RequestHead(b"POST", b"/a.B/C", b"shop", HTTP2, list(fields.items()), fields)
+    answer, body = error_answer(ProxyError(kind, "because: 1 %"), head)
+    assert (answer.status, answer.length, body) == (200, 0, b"")
+    assert answer.fields[b"content-type"] == b"application/grpc"
+    assert answer.fields[b"grpc-status"] == b"%d" % TABLE[kind].grpc
+    told = unquote(answer.fields[b"grpc-message"].decode())
+    assert told == ProxyError(kind, "because: 1 %").body().decode()
 
 
 def test_what_a_policy_refuses(codec: str) -> None:

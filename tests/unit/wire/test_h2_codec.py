@@ -18,6 +18,7 @@ from meshproxy.wire.h2 import (
 )
 from meshproxy.wire.h2_fast import FastCodec
 from meshproxy.wire.h2_reference import ReferenceCodec
+from tests.support.frames import ACK, PING, cut
 
 WINDOW = 100_000
 REQUEST = [
@@ -116,6 +117,22 @@ def test_windows_shut_and_open(pair: Pair) -> None:
     pair.server.consumed(number, taken)
     pair.down()
     assert pair.client.window(number) == WINDOW
+
+
+@pytest.mark.parametrize("end", ["client", "server"])
+def test_a_ping_and_its_answer(pair: Pair, end: str) -> None:
+    """Neither is anybody's business but the connection's."""
+    asks, answers = pair.client, pair.server
+    if end == "server":
+        asks, answers = answers, asks
+    asks.ping()
+    (ask,) = cut(sent := asks.take())
+    assert ask[:3] == (PING, 0, 0)
+    assert answers.receive(sent) == []
+    (answer,) = cut(sent := answers.take())
+    assert answer == (PING, ACK, 0, ask[3])
+    assert asks.receive(sent) == []
+    assert asks.take() == b""
 
 
 def test_after_a_goaway_open_streams_finish(pair: Pair) -> None:
