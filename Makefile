@@ -19,7 +19,7 @@ demo: ## real traffic under mutual TLS, captured, split 90/10 and counted, then 
 	@venv=$$(scripts/setup.sh venv runtime) && exec "$$venv/bin/meshproxy" demo
 
 test: ## the whole suite; what a machine can't give is skipped with a line that says so
-	@scripts/setup.sh system curl nginx haproxy ip iptables nft setpriv
+	@scripts/setup.sh system curl nginx haproxy h2load ip iptables nft setpriv
 	@scripts/setup.sh go h2spec grpc-interop-client grpc-interop-server
 	@scripts/setup.sh node
 	@venv=$$(scripts/setup.sh venv dev) && exec "$$venv/bin/python" $(PYTEST) -m "not long and not image" $(PYTEST_ARGS)
@@ -33,7 +33,7 @@ image-test: ## build the container image and run it in namespaces; minutes
 	@venv=$$(scripts/setup.sh venv dev) && exec "$$venv/bin/python" -m pytest -m image tests/image $(PYTEST_ARGS)
 
 test-compiled: ## the tests of what runs compiled, in a compiled copy
-	@scripts/setup.sh system curl nginx haproxy
+	@scripts/setup.sh system curl nginx haproxy h2load
 	@scripts/setup.sh go h2spec grpc-interop-client grpc-interop-server
 	@scripts/setup.sh node
 	@venv=$$(scripts/setup.sh venv dev) && cd "$$(scripts/setup.sh compiled)" && \

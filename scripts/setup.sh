@@ -123,7 +123,7 @@ catalogue() {
 nginx nginx-light tests against a real nginx, and benchmarks (it is their upstream)
 haproxy haproxy tests of the PROXY protocol with a real HAProxy, and its row in the benchmark
 wrk wrk benchmarks
-h2load nghttp2-client HTTP/2 benchmarks
+h2load nghttp2-client tests against real clients of HTTP/2, and benchmarks of it
 curl curl tests against a real curl
 iptables iptables redirect rules: namespace tests and the full demo
 nft nftables tests of the nftables backend
