@@ -14,7 +14,7 @@ import pytest
 from tests.support.http2 import Http2App, Http2Client
 from tests.support.namespaces import tool
 from tests.support.nginx import NGINX, http2_server
-from tests.support.peers import LOCAL, wait_until
+from tests.support.peers import LOCAL, ask, wait_until
 from tests.support.sidecar import (
     CODECS,
     Sidecar,
@@ -59,12 +59,12 @@ def test_a_server_that_stops(codec: str) -> None:
             plain([(port, "HTTP2")]),
             PINGS,
         )
-        with Sidecar(text, codec=codec) as proxy, Http2Client(port) as client:
+        with Sidecar(text, codec=codec) as proxy:
             cluster = f"outbound|{port}||far.default.svc.cluster.local"
-            assert client.ask(path="/", host="far").text.startswith("HTTP/2.0 far")
+            assert ask(port, "/", host="far").text.startswith("HTTP/2.0 far")
             before = proxy.metrics()
             with stopped(server.pid):
-                answer = client.ask(path="/?silent", host="far")
+                answer = ask(port, "/?silent", host="far")
             assert answer.status == 503
             assert "nothing came within 1 s of a PING (UC)" in answer.text
             line = proxy.access("/?silent")
@@ -76,7 +76,7 @@ def test_a_server_that_stops(codec: str) -> None:
                 ("meshproxy_request_resends_total", {}, 1),
             ):
                 assert after.value(counter, **labels) == before.value(counter, **labels) + more
-            assert client.ask(path="/", host="far").status == 200, "it runs again"
+            assert ask(port, "/", host="far").status == 200, "it runs again"
 
 
 @pytest.mark.skipif(not NGHTTP, reason="not installed: nghttp")
@@ -109,10 +109,12 @@ def test_peers_that_run_are_left_alone(codec: str) -> None:
     port = free_port()
     with Http2App() as app:
         text = config(me(), plain([], [(port, "HTTP2", app.port)]), PINGS)
-        with Sidecar(text, codec=codec) as proxy, Http2Client(port) as client:
-            held = client.request(path="/hold")
-            client.until(lambda: client.pings > 2, "some PINGs")  # the library answers them
-            app.released.set()
-            assert client.answer(held).text == "released"
+        with Sidecar(text, codec=codec) as proxy:
+            with Http2Client(port) as client:
+                held = client.request(path="/hold")
+                client.until(lambda: client.pings > 2, "some PINGs")  # the library answers them
+                app.released.set()
+                assert client.answer(held).text == "released"
+            # The client reads nothing from here on, and would not answer.
             found = proxy.metrics()
             assert found.value(CLIENTS) == found.value(SERVERS) == 0
