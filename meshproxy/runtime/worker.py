@@ -100,6 +100,7 @@ class Worker:
             store=self._store,
             tls_failed=self._count_tls_failure,
             ping_timed_out=self._count_ping_timeout,
+            rules_broken=self._count_protocol_error,
         )
         self._serving = Serving(
             loop,
@@ -129,6 +130,9 @@ class Worker:
 
     def _count_handed(self, listener: str) -> None:
         self._counters.add("meshproxy_connections_handed_over_total", (listener,))
+
+    def _count_protocol_error(self, cluster: str, word: str) -> None:
+        self._counters.add("meshproxy_upstream_protocol_errors_total", (cluster, word))
 
     def _count_ping_timeout(self, cluster: str) -> None:
         self._counters.add("meshproxy_upstream_http2_ping_timeouts_total", (cluster,))

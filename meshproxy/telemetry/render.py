@@ -43,6 +43,10 @@ PLAIN: dict[str, tuple[tuple[str, ...], str]] = {
         ("listener", "reason"),
         "Requests that broke the rules of their protocol.",
     ),
+    "meshproxy_upstream_protocol_errors_total": (
+        ("cluster", "reason"),
+        "Answers and frames of upstreams that broke the rules of their protocol.",
+    ),
     "meshproxy_downstream_http2_ping_timeouts_total": (
         ("listener",),
         "HTTP/2 connections cut because their client did not answer a PING.",

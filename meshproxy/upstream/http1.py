@@ -68,6 +68,7 @@ class Http1Client(Piecewise):
             elif self._read_heads(data):
                 self._read_body()
         except WireError as error:
+            self._upstreams.rules_broken(self._endpoint.cluster, f"http1.{error.details}")
             kind = (
                 Kind.UPSTREAM_HEADERS_TOO_LARGE
                 if isinstance(error, TooLarge)

@@ -58,8 +58,12 @@ class Http2Client(Http2Connection):
         if not self.streams:
             self.close()
 
+    def on_stream_broken(self, details: str) -> None:
+        self._upstreams.rules_broken(self._endpoint.cluster, details)
+
     def on_broken(self, error: WireError) -> None:
         super().on_broken(error)
+        self.on_stream_broken(error.details)
         self._fail_above(0, ProxyError(Kind.UPSTREAM_PROTOCOL, error.reason))
 
     def end_silent(self, reason: str) -> None:
@@ -161,6 +165,7 @@ class ClientStream(Stream):
         try:
             answer = response_head(headers, end, self._method, self._client.max_fields)
         except WireError as error:
+            self._client.on_stream_broken(error.details)
             self.cut(Code.PROTOCOL_ERROR)
             self.fail(ProxyError(Kind.UPSTREAM_PROTOCOL, error.reason))
             return
@@ -182,6 +187,7 @@ class ClientStream(Stream):
         try:
             trailers = check_trailers(trailers, self._client.max_fields)
         except WireError as error:
+            self._client.on_stream_broken(error.details)
             self.cut(Code.PROTOCOL_ERROR)
             self.fail(ProxyError(Kind.UPSTREAM_PROTOCOL, error.reason))
             return

@@ -85,9 +85,11 @@ class Upstreams:
         store: TlsStore | None = None,
         tls_failed: Callable[[str, str], None] = lambda cluster, word: None,
         ping_timed_out: Callable[[str], None] = lambda cluster: None,
+        rules_broken: Callable[[str, str], None] = lambda cluster, word: None,
     ) -> None:
         """``tls_failed`` is told of each handshake that could not be made, and a word for why;
-        ``ping_timed_out`` of each HTTP/2 connection that was given up for its silence."""
+        ``ping_timed_out`` of each HTTP/2 connection that was given up for its silence;
+        ``rules_broken`` of what came that the protocol does not allow, and a word for it."""
         self.loop = loop
         self.outbox = outbox
         self.settings = settings
@@ -98,6 +100,7 @@ class Upstreams:
         self._dialler = dialler
         self._tls_failed = tls_failed
         self.ping_timed_out = ping_timed_out
+        self.rules_broken = rules_broken
         self.store = TlsStore(SystemClock().wall) if store is None else store
         # Where no rules have sent a connection: it was going nowhere but to us.
         self.plain: frozenset[Address] = frozenset()

@@ -134,6 +134,9 @@ class DataPath:
             ping_timed_out=lambda cluster: self.counters.add(
                 "meshproxy_upstream_http2_ping_timeouts_total", (cluster,)
             ),
+            rules_broken=lambda cluster, word: self.counters.add(
+                "meshproxy_upstream_protocol_errors_total", (cluster, word)
+            ),
         )
         self.plans = Plans(Plan(0, snapshot.settings))
         self.configure(snapshot)
