@@ -23,6 +23,7 @@ from meshproxy.wire.h2 import (
     DataCame,
     GoAwayCame,
     HeadersCame,
+    SettingsCame,
     StreamEnded,
     StreamReset,
     WindowOpened,
@@ -263,6 +264,9 @@ class Http2Connection(asyncio.Protocol):
     def on_go_away(self, event: GoAwayCame) -> None:
         """The peer wants no more streams."""
 
+    def on_settings(self) -> None:
+        """The peer has said what it takes."""
+
     def on_broken(self, error: WireError) -> None:
         """The peer broke the protocol; a GOAWAY is on its way and the connection will close."""
         self._broken = True
@@ -327,6 +331,8 @@ class Http2Connection(asyncio.Protocol):
                 stream.on_reset(event.code, event.reason)
         elif isinstance(event, WindowOpened):
             self._on_window(event.stream_id)
+        elif isinstance(event, SettingsCame):
+            self.on_settings()
         elif isinstance(event, GoAwayCame):
             self.on_go_away(event)
 

@@ -52,6 +52,7 @@ class Kind(Enum):
     UPSTREAM_RESET = "upstream-reset"
     UPSTREAM_PROTOCOL = "upstream-protocol"
     UPSTREAM_HEADERS_TOO_LARGE = "upstream-headers-too-large"
+    NO_UPGRADE = "no-upgrade"
     TIMEOUT = "timeout"
     IDLE_TIMEOUT = "idle-timeout"
     CLIENT_GONE = "client-gone"
@@ -152,6 +153,9 @@ TABLE: dict[Kind, Meaning] = {
         "UPE",
         "upstream_reset_before_response_started{headers_too_large}",
         _RESET + "response headers too large",
+    ),
+    Kind.NO_UPGRADE: Meaning(
+        502, 14, "UPE", "upgrade_failed", "the upstream does not switch to another protocol"
     ),
     Kind.TIMEOUT: Meaning(504, 4, "UT", "response_timeout", "upstream request timeout"),
     Kind.IDLE_TIMEOUT: Meaning(504, 4, "SI", "stream_idle_timeout", "stream timeout"),

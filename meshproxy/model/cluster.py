@@ -39,10 +39,14 @@ class ClusterKind(Enum):
 
 
 class UpstreamHttp(Enum):
-    """Which HTTP the endpoints are spoken to in. ``AS_DOWNSTREAM``: as the caller spoke to us."""
+    """Which HTTP the endpoints are spoken to in. ``AS_DOWNSTREAM``: as the caller spoke to us.
+
+    ``UPGRADED``: HTTP/2 by an `h2UpgradePolicy`; they are declared to speak HTTP/1.1.
+    """
 
     HTTP1 = "http1"
     HTTP2 = "http2"
+    UPGRADED = "upgraded"
     AS_DOWNSTREAM = "as-downstream"
 
 

@@ -164,10 +164,10 @@ class Exchange:
         if not self._inbound:
             record.peer = endpoint.peer
         endpoint.active += 1
-        careful = head.length != 0 or head.method not in IDEMPOTENT
-        stream = upstreams.take(cluster, endpoint, head.version, careful)
+        careful = head.length != 0 or bool(head.upgrade) or head.method not in IDEMPOTENT
+        stream = upstreams.take(cluster, endpoint, head, careful)
         if stream is None:
-            upstreams.dial(cluster, endpoint, head.version, self)
+            upstreams.dial(cluster, endpoint, head, self)
         else:
             self._send(stream)
 
@@ -226,7 +226,7 @@ class Exchange:
         self._downstream.send_answer(head, headers)
         if head.length == TUNNEL:
             self._downstream.start_tunnel()
-            self._downstream.start_body()
+            self.on_request_flush()  # what was sent ahead
 
     def on_answer_data(self, data: bytes) -> None:
         self.record.body_out += len(data)
@@ -324,7 +324,7 @@ class Exchange:
             record.transport_failure = error.reason
         elif error.kind is Kind.DENIED:
             record.termination = error.reason
-        if self._stream is not None and not self.answered:
+        if self._stream is not None:  # a tunnel's half may have ended: the other goes, too
             self._stream.cancel()
         if error.kind is not Kind.CLIENT_GONE:
             if self.started:

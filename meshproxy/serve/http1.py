@@ -12,6 +12,7 @@ import asyncio
 from meshproxy.aio.protocol import Piecewise
 from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.serve.exchange import Exchange
+from meshproxy.serve.h2c import SWITCHING, server_for, take_over
 from meshproxy.serve.linger import Discard
 from meshproxy.serve.refusal import as_problem, needs_length, refusal
 from meshproxy.serve.serving import GRACE
@@ -27,6 +28,7 @@ from meshproxy.wire.heads import (
     RequestHead,
     ResponseHead,
 )
+from meshproxy.wire.upgrade import CONNECT, H2C, http1_agreement
 
 _PROTOCOLS = {10: "HTTP/1.0", 11: "HTTP/1.1"}
 _CLOSE = (b"connection", b"close")
@@ -172,6 +174,8 @@ class Http1Server(Piecewise):
             self._closing = True
             visit.turn_away(self._transport)
             return
+        if head.upgrade == H2C and self._become_http2(head):
+            return
         record = visit.record()
         record.protocol = _PROTOCOLS[head.version]
         record.request = head
@@ -183,6 +187,20 @@ class Http1Server(Piecewise):
         self.wire_out = 0
         exchange = self._exchange = Exchange(serving, self, chain, head, record)
         exchange.start()
+
+    def _become_http2(self, head: RequestHead) -> bool:
+        """Whether the connection is HTTP/2 from here on, as the client has asked."""
+        head.upgrade = b""
+        server = None if self._draining else server_for(self._visit, head)
+        if server is None:
+            return False
+        self._out.append(SWITCHING)
+        self.flush()
+        self.write_out()
+        self._closing = True
+        self._serving.connections.discard(self)
+        take_over(server, self._transport, head, self._reader.buffer)
+        return True
 
     def _refuse(self, error: WireError) -> None:
         """Answer what could not be understood, and close: where would the next one start?"""
@@ -233,6 +251,7 @@ class Http1Server(Piecewise):
     def start_tunnel(self) -> None:
         self._tunnel = self._closing = True
         self._reader.tunnel()
+        self.start_body()
 
     def send_informational(self, head: ResponseHead) -> None:
         if self._head is not None and self._head.version != HTTP10:
@@ -245,9 +264,8 @@ class Http1Server(Piecewise):
         self._answer_chunked = False
         length = head.length
         if length == TUNNEL:
-            if request.upgrade != b"CONNECT":
-                headers = [*headers, (b"connection", b"upgrade")]
-                headers.append((b"upgrade", head.fields.get(b"upgrade", request.upgrade)))
+            if request.upgrade != CONNECT:
+                headers = http1_agreement(request, head, headers)
         else:
             if length in (CHUNKED, UNTIL_CLOSE):
                 if request.version == HTTP10:
@@ -257,6 +275,8 @@ class Http1Server(Piecewise):
                     headers.append(_CHUNKED)
             elif not length and needs_length(head, request):
                 headers.append(_NO_BODY)
+            if request.upgrade == CONNECT:
+                self._closing = True  # what the client takes for a tunnel must not become requests
             if self._closing or self._cut_at_end or self._draining:
                 self._closing = True
                 headers.append(_CLOSE)

@@ -16,21 +16,25 @@ from meshproxy.wire.h2 import (
     ALL_STREAMS,
     TOO_LARGE,
     Code,
+    Codec,
     HeadersCame,
     check_trailers,
     in_lower_case,
     request_head,
     size_of,
 )
-from meshproxy.wire.heads import Headers, RequestHead, ResponseHead
+from meshproxy.wire.heads import TUNNEL, Headers, RequestHead, ResponseHead
+from meshproxy.wire.upgrade import CONNECT, http2_agreement
 
 _SILENT: Final = "downstream_local_disconnect(http2_ping_timeout)"  # Envoy's words
 
 
 class Http2Server(Http2Connection):
-    def __init__(self, visit: Visit) -> None:
+    def __init__(self, visit: Visit, codec: Codec | None = None) -> None:
+        """``codec``: of a connection that was HTTP/1.1 before (`serve/h2c.py`)."""
         serving, settings = visit.serving, visit.chain.settings
-        super().__init__(serving.http2(False, settings), settings, serving.outbox, serving.timers)
+        codec = codec or serving.http2(False, settings)
+        super().__init__(codec, settings, serving.outbox, serving.timers)
         self.serving = serving
         self.visit = visit
         self.listener = visit.listener
@@ -58,6 +62,12 @@ class Http2Server(Http2Connection):
             stream.refuse(error, event.headers)
             return
         stream.begin(chain, head)
+
+    def begin_first(self, head: RequestHead) -> None:
+        """The request that made HTTP/1.1 become HTTP/2 is stream 1, and whole."""
+        stream = self.streams[1] = ServerStream(self, 1)
+        stream.ended_by_peer = True
+        stream.begin(self.visit.chain, head)
 
     def on_stream_broken(self, details: str) -> None:
         self.count_broken(details)
@@ -162,6 +172,8 @@ class ServerStream(Stream):
         record.path = head.path
         self.wire_in = head.wire_bytes
         self._head = head
+        if head.upgrade and self.ended_by_peer:
+            self._trailers = []  # its half of the tunnel has ended before there is one
         self.pause()  # until the exchange asks for the body
         self._exchange = Exchange(serving, self, chain, head, record)
         self._exchange.start()
@@ -245,19 +257,27 @@ class ServerStream(Stream):
             self._exchange.on_request_end(self._trailers)
 
     def start_tunnel(self) -> None:
-        raise AssertionError("HTTP/2 has no Upgrade (RFC 9113 section 8.6)")
+        """Bytes both ways are DATA as any body's."""
+        self.start_body()
 
     def send_informational(self, head: ResponseHead) -> None:
-        self._send_headers(head, head.headers, False)
+        self._send_headers(head.status, head.headers, False)
 
     def send_answer(self, head: ResponseHead, headers: Headers) -> None:
         end = head.length == 0
-        self._send_headers(head, headers, end)
+        status, request = head.status, self._head
+        if request is not None and request.upgrade:
+            if head.length == TUNNEL:
+                status, headers = http2_agreement(request, head, headers)
+            elif 200 <= status < 300:
+                # A route's own answer: to the client it would mean that there is a tunnel.
+                self.cut(Code.CONNECT_ERROR)
+        self._send_headers(status, headers, end)
         self._answer_ended = end
 
-    def _send_headers(self, head: ResponseHead, headers: Headers, end: bool) -> None:
+    def _send_headers(self, status: int, headers: Headers, end: bool) -> None:
         if self.open:
-            lines = [(b":status", b"%d" % head.status)]
+            lines = [(b":status", b"%d" % status)]
             lines += in_lower_case(headers)
             self.wire_out += size_of(lines)
             self.connection.codec.send_headers(self.id, lines, end)
@@ -279,7 +299,11 @@ class ServerStream(Stream):
             self._close()
 
     def reset(self, error: ProxyError) -> None:
-        self.cut(Code.INTERNAL_ERROR)
+        upgrade = b"" if self._head is None else self._head.upgrade
+        if not upgrade:
+            self.cut(Code.INTERNAL_ERROR)
+        else:  # RFC 9113 8.5; RFC 8441 section 5: as TCP's reset
+            self.cut(Code.CONNECT_ERROR if upgrade == CONNECT else Code.CANCEL)
 
     def done(self) -> None:
         self._exchange = None

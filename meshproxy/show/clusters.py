@@ -103,7 +103,7 @@ def _http(cluster: Cluster) -> Json:
     }
     if cluster.http is UpstreamHttp.AS_DOWNSTREAM:
         options["use_downstream_protocol_config"] = {"http2_protocol_options": {}}
-    elif cluster.http is UpstreamHttp.HTTP2:
+    elif cluster.http is not UpstreamHttp.HTTP1:
         options["explicit_http_config"] = {"http2_protocol_options": {}}
     else:
         options["explicit_http_config"] = {"http_protocol_options": {}}

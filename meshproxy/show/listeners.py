@@ -178,7 +178,12 @@ def _match(chain: FilterChain) -> Json:
 def _http_filter(
     chain: FilterChain, listener: Listener, snapshot: Snapshot, logs: list[Json]
 ) -> Json | None:
-    config: Json = {"stat_prefix": f"{listener.direction.value}_{chain.name}"}
+    config: Json = {
+        "stat_prefix": f"{listener.direction.value}_{chain.name}",
+        "http2_protocol_options": {"allow_connect": True},
+        # Envoy has no word for any; the one that Istio allows is the one that is common.
+        "upgrade_configs": [{"upgrade_type": "websocket"}, {"upgrade_type": "CONNECT"}],
+    }
     if listener.direction is Direction.INBOUND:
         told = snapshot.client_cert
         config["forward_client_cert_details"] = told.mode.value

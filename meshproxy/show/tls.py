@@ -124,6 +124,9 @@ def _socket(kind: str, body: Json) -> Json:
     return {"name": TLS_SOCKET, "typed_config": config}
 
 
+_HTTP2 = (UpstreamHttp.HTTP2, UpstreamHttp.UPGRADED)
+
+
 def _upstream(tls: UpstreamTls, http: UpstreamHttp) -> Json:
     certificate, roots = _names(tls)
     validation = without_empty(
@@ -136,7 +139,7 @@ def _upstream(tls: UpstreamTls, http: UpstreamHttp) -> Json:
     alpn = ["istio"] if tls.mode is TlsMode.ISTIO_MUTUAL else []
     common: Json = {
         "tls_params": _parameters(tls.parameters),
-        "alpn_protocols": [*alpn, "h2"] if http is UpstreamHttp.HTTP2 else alpn,
+        "alpn_protocols": [*alpn, "h2"] if http in _HTTP2 else alpn,
         "tls_certificate_sds_secret_configs": [_secret(certificate)] if certificate else [],
     }
     if tls.verify:

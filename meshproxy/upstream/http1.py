@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 from meshproxy.aio.protocol import Piecewise
@@ -15,7 +16,8 @@ from meshproxy.upstream.stream import AnswerSink
 from meshproxy.wire import h1_write
 from meshproxy.wire.errors import TooLarge, WireError
 from meshproxy.wire.h1 import Reader
-from meshproxy.wire.heads import CHUNKED, TUNNEL, Headers, RequestHead
+from meshproxy.wire.heads import CHUNKED, HTTP2, TUNNEL, Headers, RequestHead, ResponseHead
+from meshproxy.wire.upgrade import ACCEPT, KEY, WEBSOCKET, accept_of, key_of
 
 if TYPE_CHECKING:
     from meshproxy.upstream.upstreams import Upstreams
@@ -39,6 +41,8 @@ class Http1Client(Piecewise):
         self._sink: AnswerSink | None = None
         self._method = b""
         self._upgrade = b""
+        self._accept = b""  # how our own WebSocket key is to be answered
+        self._from_http2 = False
         self._chunked = False
         self._sent = True  # the request's last byte has been written
         self._answered = False  # the answer's head has come
@@ -118,6 +122,8 @@ class Http1Client(Piecewise):
         self._out = []
         self._method = head.method
         self._upgrade = head.upgrade
+        self._from_http2 = head.version == HTTP2
+        self._accept = b""
         self._answered = self._heard = self._tunnel = False
         self._keep = True
         self._sent = head.length == 0 and not head.upgrade
@@ -129,6 +135,11 @@ class Http1Client(Piecewise):
         if head.upgrade and head.upgrade != b"CONNECT":
             headers.append((b"connection", b"upgrade"))
             headers.append((b"upgrade", head.fields[b"upgrade"]))
+            if head.upgrade == WEBSOCKET and self._from_http2 and KEY not in head.fields:
+                # RFC 8441 section 5.1: over HTTP/2 there is none, a server of HTTP/1.1 wants one.
+                key = key_of(os.urandom(16))
+                headers.append((KEY, key))
+                self._accept = accept_of(key)
         self._out.append(h1_write.request_head(head.method, head.path, headers))
 
     def send_data(self, data: bytes) -> None:
@@ -191,6 +202,8 @@ class Http1Client(Piecewise):
                 break
             sink.on_informational(head)
             data = b""
+        if self._upgrade:
+            self._check_upgrade(head)
         self._answered = True
         self._keep = not head.close
         self._tunnel = head.length == TUNNEL
@@ -200,6 +213,15 @@ class Http1Client(Piecewise):
             self._sent = True  # refused: what the client meant for the tunnel is not sent
         sink.on_answer(head)
         return self._sink is not None
+
+    def _check_upgrade(self, answer: ResponseHead) -> None:
+        """Raises ``WireError`` for an answer that can't be told a caller over HTTP/2."""
+        if answer.length == TUNNEL:
+            if self._accept and answer.fields.get(ACCEPT) != self._accept:
+                raise WireError("the WebSocket handshake was not answered as it must be")
+        elif self._from_http2 and 200 <= answer.status < 300:
+            # There every 2xx means that there is a tunnel (RFC 8441 section 5).
+            raise WireError(f"{answer.status} and no other protocol, which was asked for")
 
     def _read_body(self) -> None:
         reader = self._reader

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from meshproxy.aio.http2 import Http2Connection, Stream
@@ -12,6 +13,7 @@ from meshproxy.record import Secured
 from meshproxy.tls.errors import TlsFailure
 from meshproxy.upstream.stream import AnswerSink
 from meshproxy.wire.errors import WireError
+from meshproxy.wire.framing import tokens
 from meshproxy.wire.h2 import (
     Code,
     Codec,
@@ -20,7 +22,8 @@ from meshproxy.wire.h2 import (
     in_lower_case,
     response_head,
 )
-from meshproxy.wire.heads import Headers, RequestHead
+from meshproxy.wire.heads import Headers, RequestHead, ResponseHead
+from meshproxy.wire.upgrade import CONNECT, agree, connect_lines
 
 if TYPE_CHECKING:
     from meshproxy.upstream.upstreams import Upstreams
@@ -34,8 +37,9 @@ class Http2Client(Http2Connection):
         self._upstreams = upstreams
         self._endpoint = endpoint
         self.max_fields = upstreams.settings.max_response_headers
-        self.idle_since = 0.0
+        self.idle_since = upstreams.loop.time()
         self.reused = False
+        self._unsettled: list[Callable[[], None]] = []  # who waits for the peer's settings
         self.leaving = False  # no further stream may be opened
 
     @property
@@ -47,6 +51,30 @@ class Http2Client(Http2Connection):
         stream = ClientStream(self)
         self.reused = True
         return stream
+
+    @property
+    def settled(self) -> bool:
+        """The peer's settings have come, or will never."""
+        return self.closed or self.codec.upgrades() is not None
+
+    def takes(self, head: RequestHead) -> bool:
+        """Whether the peer is known to take this request for a tunnel. An extended CONNECT has no
+        room for a method, so it stands for GET (RFC 8441 section 5)."""
+        if head.upgrade == CONNECT:
+            return True
+        return head.method == b"GET" and bool(self.codec.upgrades())
+
+    def when_settled(self, tell: Callable[[], None]) -> None:
+        """Call ``tell`` once `settled`, which may be at once."""
+        if self.settled:
+            tell()
+        else:
+            self._unsettled.append(tell)
+
+    def on_settings(self) -> None:
+        waiting, self._unsettled = self._unsettled, []
+        for tell in waiting:
+            tell()
 
     def on_go_away(self, event: GoAwayCame) -> None:
         self.leaving = True
@@ -84,6 +112,7 @@ class Http2Client(Http2Connection):
         super().connection_lost(exc)
         self._endpoint.pool.open -= 1
         self._endpoint.pool.forget(self)
+        self.on_settings()
 
     def forget(self, stream: Stream) -> None:
         super().forget(stream)
@@ -98,11 +127,12 @@ class ClientStream(Stream):
 
     def __init__(self, client: Http2Client) -> None:
         super().__init__(client, 0)
-        self._client = client
+        self.client = client
         self._sink: AnswerSink | None = None
-        self._method = b""
+        self._method = self._upgrade = b""
         self._answered = False
         self._sent = False
+        self._tunnel = False
         self.reused = client.reused
 
     @property
@@ -117,20 +147,25 @@ class ClientStream(Stream):
         connection = self.connection
         self._sink = sink
         self._method = head.method
+        self._upgrade = head.upgrade
         if connection.closed:
             self.fail(ProxyError(Kind.UPSTREAM_CLOSED, "the upstream closed", retry=Retry.ALWAYS))
             return
         self.id = connection.codec.new_stream()
         connection.streams[self.id] = self
-        self._sent = head.length == 0
-        lines = [
-            (b":method", head.method),
-            (b":scheme", head.scheme),
-            (b":authority", head.authority),
-            (b":path", head.path),
-        ]
+        self._sent = head.length == 0 and not head.upgrade
+        if head.upgrade:
+            lines = connect_lines(head)
+        else:
+            lines = [
+                (b":method", head.method),
+                (b":scheme", head.scheme),
+                (b":authority", head.authority),
+                (b":path", head.path),
+            ]
         lines += [pair for pair in in_lower_case(headers) if pair[0] != b"host"]
-        if head.fields.get(b"te", b"").lower() == b"trailers":
+        te = head.fields.get(b"te")
+        if te is not None and b"trailers" in tokens(te):
             lines.append((b"te", b"trailers"))
         connection.codec.send_headers(self.id, lines, self._sent)
         connection.flush()
@@ -146,6 +181,9 @@ class ClientStream(Stream):
 
     def on_end_sent(self) -> None:
         self._sent = True
+        if self._tunnel and self.ended_by_peer:
+            self._sink = None
+            self.connection.forget(self)
 
     def cancel(self) -> None:
         self._sink = None
@@ -163,7 +201,7 @@ class ClientStream(Stream):
         if sink is None:
             return
         try:
-            answer = response_head(headers, end, self._method, self._client.max_fields)
+            answer = response_head(headers, end, self._method, self.client.max_fields)
         except WireError as error:
             self._client.on_stream_broken(error.details)
             self.cut(Code.PROTOCOL_ERROR)
@@ -173,9 +211,20 @@ class ClientStream(Stream):
             sink.on_informational(answer)
             return
         self._answered = True
+        if self._upgrade:
+            self._settle_tunnel(answer)
         sink.on_answer(answer)
         if end:
             self._finish([])
+        elif self._sink is not None:
+            self._sink.on_answer_flush()
+
+    def _settle_tunnel(self, answer: ResponseHead) -> None:
+        if 200 <= answer.status < 300:
+            agree(answer, self._upgrade)
+            self._tunnel = True
+        else:
+            self.write_end([])  # refused: what the client meant for the tunnel is not sent
 
     def on_data(self, data: bytes) -> None:
         if self._sink is not None and data:
@@ -185,7 +234,7 @@ class ClientStream(Stream):
 
     def on_end(self, trailers: Headers) -> None:
         try:
-            trailers = check_trailers(trailers, self._client.max_fields)
+            trailers = check_trailers(trailers, self.client.max_fields)
         except WireError as error:
             self._client.on_stream_broken(error.details)
             self.cut(Code.PROTOCOL_ERROR)
@@ -194,6 +243,10 @@ class ClientStream(Stream):
         self._finish(trailers)
 
     def _finish(self, trailers: Headers) -> None:
+        if self._tunnel and not self._sent:
+            if self._sink is not None:  # it still sends, and hears of a reset
+                self._sink.on_answer_end(trailers)
+            return
         sink, self._sink = self._sink, None
         if not self._sent:
             self.cut(Code.NO_ERROR)  # the answer came before the request was whole

@@ -18,7 +18,6 @@ from meshproxy.base.clock import SystemClock
 from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.base.lookup import host_of
 from meshproxy.cluster.endpoints import EndpointState, Registry, Told
-from meshproxy.model.cluster import UpstreamHttp
 from meshproxy.model.settings import Settings
 from meshproxy.model.tls import TlsMode, UpstreamTls
 from meshproxy.plan.plan import ClusterPlan
@@ -32,11 +31,13 @@ from meshproxy.upstream.http2 import Http2Client
 from meshproxy.upstream.keepalive import keep_alive
 from meshproxy.upstream.secure import Securing, Wanted
 from meshproxy.upstream.stream import UpstreamStream
+from meshproxy.upstream.upgrading import Upgrading, speaks_http2
 from meshproxy.upstream.waiting import NamesPromise, wait_for_names
 from meshproxy.wire.codecs import MakeCodec, MakeReader
 from meshproxy.wire.h1 import Reader
-from meshproxy.wire.heads import HTTP2
+from meshproxy.wire.heads import RequestHead
 from meshproxy.wire.proxy_protocol import Ends, write_header
+from meshproxy.wire.upgrade import CONNECT
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 Dialler = Callable[..., Awaitable[Any]]
@@ -200,18 +201,21 @@ class Upstreams:
             await promise.kept()
 
     def take(
-        self, cluster: ClusterPlan, endpoint: EndpointState, version: int, careful: bool
+        self, cluster: ClusterPlan, endpoint: EndpointState, head: RequestHead, careful: bool
     ) -> UpstreamStream | None:
         """A stream on an open connection, or None: one has to be dialled.
 
         ``careful``: the request could not be sent a second time, so that a connection is only used
         after a look whether the peer has closed it meanwhile.
         """
-        if _speaks_http2(cluster, version):
-            client: Http2Client | None = next(
-                (shared for shared in endpoint.pool.shared if shared.has_room), None
-            )
-            return None if client is None else client.open_stream()
+        if speaks_http2(cluster, head.version):
+            client = _with_room(endpoint)
+            if client is None or (head.upgrade and not client.takes(head)):
+                return None
+            return client.open_stream()
+        return self._take_http1(endpoint, careful)
+
+    def _take_http1(self, endpoint: EndpointState, careful: bool) -> UpstreamStream | None:
         while (connection := endpoint.pool.take()) is not None:
             assert isinstance(connection, Http1Client)
             if connection.usable and not (careful and _has_news(connection.fileno())):
@@ -220,18 +224,32 @@ class Upstreams:
         return None
 
     def dial(
-        self, cluster: ClusterPlan, endpoint: EndpointState, version: int, waiter: Waiter
+        self, cluster: ClusterPlan, endpoint: EndpointState, head: RequestHead, waiter: Waiter
     ) -> None:
-        """Open a connection and tell the waiter."""
-        if not _speaks_http2(cluster, version):
+        """Open a connection that can carry the request, and tell the waiter."""
+        if not speaks_http2(cluster, head.version):
             self._spawn(self._dial_http1(cluster, endpoint, waiter), endpoint)
             return
+        if head.upgrade and head.upgrade != CONNECT:
+            waiter = Upgrading(self, cluster, endpoint, head, waiter)
+            client = _with_room(endpoint)
+            if client is not None:
+                waiter.on_stream(client.open_stream())
+                return
         queue = self._waiting.get(endpoint)
         if queue is not None:
             queue.append(waiter)  # a connection that can carry both is on its way
             return
         self._waiting[endpoint] = deque([waiter])
         self._spawn(self._dial_http2(cluster, endpoint), endpoint)
+
+    def dial_http1(self, cluster: ClusterPlan, endpoint: EndpointState, waiter: Waiter) -> None:
+        """A connection of HTTP/1.1, whatever the cluster usually speaks."""
+        connection = self._take_http1(endpoint, True)
+        if connection is None:
+            self._spawn(self._dial_http1(cluster, endpoint, waiter), endpoint)
+        else:
+            waiter.on_stream(connection)
 
     def _spawn(self, work: Coroutine[Any, Any, None], endpoint: EndpointState) -> None:
         endpoint.pool.open += 1
@@ -371,10 +389,9 @@ class Upstreams:
         self._registry.sweep()
 
 
-def _speaks_http2(cluster: ClusterPlan, version: int) -> bool:
-    if cluster.http is UpstreamHttp.AS_DOWNSTREAM:
-        return version == HTTP2
-    return cluster.http is UpstreamHttp.HTTP2
+def _with_room(endpoint: EndpointState) -> Http2Client | None:
+    """An open connection that takes another stream."""
+    return next((shared for shared in endpoint.pool.shared if shared.has_room), None)
 
 
 def _has_news(fileno: int) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 
 class WireError(Exception):
     """The bytes can't be understood, or must not be.
@@ -25,6 +27,7 @@ class TooLarge(WireError):
         super().__init__(reason, 431, "headers_too_large")
 
 
+PSEUDO_HEADER: Final = "http2.pseudo_header"  # the details of a broken head in HTTP/2
 _BY_CODE = {3: "http2.flow_control", 6: "http2.frame_size", 9: "http2.compression"}
 
 

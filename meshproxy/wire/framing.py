@@ -21,6 +21,7 @@ from meshproxy.wire.heads import (
     ResponseHead,
     without,
 )
+from meshproxy.wire.upgrade import H2C
 
 _MAX_LENGTH_DIGITS = 18  # under 2**63, what every other program counts in
 
@@ -165,8 +166,11 @@ def _frame_connection(head: RequestHead) -> None:
     head.close = b"close" in options
     if b"upgrade" in options and b"upgrade" in head.fields and not head.length and not head.upgrade:
         wanted = tokens(head.fields[b"upgrade"])
-        # h2c is never passed on: the connection would change protocol under our feet.
-        if wanted and b"h2c" not in wanted:
+        # h2c is never passed on: the connection would change protocol under our feet. It is ours
+        # to agree to, if it is all that is asked for, and asked for properly (RFC 7540 3.2).
+        if wanted == (H2C,) and b"http2-settings" in options:
+            head.upgrade = H2C
+        elif wanted and H2C not in wanted:
             head.upgrade = wanted[0]
 
 

@@ -15,7 +15,7 @@ import re
 from enum import Enum
 from typing import Any, Final, final
 
-from meshproxy.wire.errors import WireError
+from meshproxy.wire.errors import PSEUDO_HEADER, WireError
 from meshproxy.wire.framing import TOKEN, check_authority, content_length
 from meshproxy.wire.heads import (
     CHUNKED,
@@ -26,6 +26,7 @@ from meshproxy.wire.heads import (
     index,
     without,
 )
+from meshproxy.wire.upgrade import CONNECT, wanted_by
 
 
 class Code(Enum):
@@ -128,6 +129,14 @@ class WindowOpened(Event):
 
 
 @final
+class SettingsCame(Event):
+    """What the peer takes may have changed; see `Codec.upgrades` and `Codec.max_streams`."""
+
+    def parts(self) -> tuple[Any, ...]:
+        return ()
+
+
+@final
 class GoAwayCame(Event):
     """Streams above ``last_id`` were not and will not be looked at."""
 
@@ -145,6 +154,11 @@ class Codec:
 
     def start(self) -> None:
         """Send our preface or settings."""
+        raise NotImplementedError
+
+    def upgraded(self, settings: bytes) -> None:
+        """Before `start`, at a server: this was HTTP/1.1, and its request is stream 1 by now, which
+        the peer has ended. ``settings`` came with it; ``WireError`` if they are wrong."""
         raise NotImplementedError
 
     def receive(self, data: bytes) -> list[Event]:
@@ -194,13 +208,16 @@ class Codec:
         """How many streams the peer lets us have open."""
         raise NotImplementedError
 
+    def upgrades(self) -> bool | None:
+        """Whether the peer takes extended CONNECT (RFC 8441); None: it has not yet said."""
+        raise NotImplementedError
+
     def relax(self) -> None:
         """A second has passed in which the peer read what we sent: see `wire.h2_floods`."""
         raise NotImplementedError
 
 
 # What malformed messages are counted as.
-_PSEUDO: Final = "http2.pseudo_header"
 _NAMED: Final = "http2.header_name"
 _VALUE: Final = "http2.header_value"
 _HTTP1: Final = "http2.connection_header"
@@ -233,26 +250,36 @@ def request_head(headers: Headers, end: bool, max_fields: int) -> RequestHead:
     request: the codec knows frames, what may stand in a request line is decided here.
     """
     pseudo, fields = _split(headers, max_fields)
-    for name in pseudo:
-        if name not in _OF_REQUESTS:
-            raise WireError("a pseudo-header that requests do not have", details=_PSEUDO)
     method, path = pseudo.get(b":method", b""), pseudo.get(b":path", b"")
     if method not in _METHODS and not TOKEN.fullmatch(method):
-        raise WireError("the :method is not a token", details=_PSEUDO)
-    if method == b"CONNECT":
-        raise WireError("CONNECT over HTTP/2 is not supported", 501, _PSEUDO)
-    good = path[:1] == b"/" and not path.translate(None, _IN_PATHS)
-    if not good and (method, path) != (b"OPTIONS", b"*"):
-        raise WireError("the :path is not a path", details=_PSEUDO)
-    if pseudo.get(b":scheme") not in (b"http", b"https"):
-        raise WireError("the :scheme is neither http nor https", details=_PSEUDO)
+        raise WireError("the :method is not a token", details=PSEUDO_HEADER)
+    upgrade = b""
+    if method == CONNECT:
+        upgrade = wanted_by(pseudo)
+    else:
+        for name in pseudo:
+            if name not in _OF_REQUESTS:
+                raise WireError("a pseudo-header that requests do not have", details=PSEUDO_HEADER)
+    scheme = b"http"
+    if upgrade == CONNECT:
+        path = pseudo[b":authority"]
+    else:
+        good = path[:1] == b"/" and not path.translate(None, _IN_PATHS)
+        if not good and (method, path) != (b"OPTIONS", b"*"):
+            raise WireError("the :path is not a path", details=PSEUDO_HEADER)
+        scheme = pseudo.get(b":scheme", b"")
+        if scheme != b"http" and scheme != b"https":
+            raise WireError("the :scheme is neither http nor https", details=PSEUDO_HEADER)
     found = _index(fields)
+    if len(found) != len(fields) and b"cookie" in found:
+        # RFC 9113 8.2.3: what was cut up to be compressed is one line again, HTTP/1 has but one.
+        fields = [*without(fields, {b"cookie"}), (b"cookie", found[b"cookie"])]
     host = found.get(b"host")
     authority = pseudo.get(b":authority", host or b"")
     if host is not None and b":authority" in pseudo:
         # RFC 9113 8.3.1: Host must not say anything else, and is left out on the way on.
         if host.lower() != authority.lower():
-            raise WireError("Host and :authority are not the same", details=_PSEUDO)
+            raise WireError("Host and :authority are not the same", details=PSEUDO_HEADER)
         fields = without(fields, {b"host"})
         del found[b"host"]
     head = RequestHead(method, path, b"", HTTP2, fields, found)
@@ -260,21 +287,38 @@ def request_head(headers: Headers, end: bool, max_fields: int) -> RequestHead:
     try:
         check_authority(head.authority)
     except WireError as error:
-        raise WireError(error.reason, details=_PSEUDO) from None
-    head.scheme = pseudo[b":scheme"]
+        raise WireError(error.reason, details=PSEUDO_HEADER) from None
+    head.scheme = scheme
     head.wire_bytes = size_of(headers)
-    head.length = _length(head.fields, end)
+    if upgrade:
+        _ask_for_tunnel(head, upgrade)
+    else:
+        head.length = _length(head.fields, end)
     return head
+
+
+def _ask_for_tunnel(head: RequestHead, upgrade: bytes) -> None:
+    if b"content-length" in head.fields:
+        raise WireError("a CONNECT with a Content-Length")
+    head.upgrade = upgrade
+    if upgrade != CONNECT:
+        head.method = b"GET"
+        # For policies, routes and the log, as of HTTP/1.1.
+        head.fields[b"upgrade"] = upgrade
+        head.fields[b"connection"] = b"upgrade"
 
 
 def response_head(headers: Headers, end: bool, method: bytes, max_fields: int) -> ResponseHead:
     """An answer from its header block."""
     pseudo, fields = _split(headers, max_fields)
     if len(pseudo) > 1:
-        raise WireError("a pseudo-header that answers do not have", details=_PSEUDO)
+        raise WireError("a pseudo-header that answers do not have", details=PSEUDO_HEADER)
     status = pseudo.get(b":status", b"")
     if len(status) != 3 or not status.isdigit() or not 100 <= int(status) <= 599:
-        raise WireError("the :status is not a status code", details=_PSEUDO)
+        raise WireError("the :status is not a status code", details=PSEUDO_HEADER)
+    if status == b"101":
+        reason = "a 101, which HTTP/2 does not have (RFC 9113 section 8.6)"
+        raise WireError(reason, details=PSEUDO_HEADER)
     head = ResponseHead(int(status), fields, _index(fields), HTTP2)
     head.wire_bytes = size_of(headers)
     head.length = 0 if end or method == b"HEAD" else _length(head.fields, end)
@@ -285,7 +329,7 @@ def check_trailers(trailers: Headers, max_fields: int) -> Headers:
     """Trailers that may be passed on; ``WireError`` for others."""
     pseudo, fields = _split(trailers, max_fields)
     if pseudo:
-        raise WireError("a pseudo-header in trailers", details=_PSEUDO)
+        raise WireError("a pseudo-header in trailers", details=PSEUDO_HEADER)
     return fields
 
 
@@ -305,7 +349,7 @@ def _split(headers: Headers, max_fields: int) -> tuple[dict[bytes, bytes], Heade
             fields.append(pair)
         elif name[:1] == b":":
             if name in pseudo or fields:
-                raise WireError("a pseudo-header twice, or after other headers", details=_PSEUDO)
+                raise WireError("a pseudo-header twice, or after other headers", details=PSEUDO_HEADER)
             pseudo[name] = value
         else:
             _check_field(name, value)

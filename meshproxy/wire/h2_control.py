@@ -9,7 +9,7 @@ from typing import Final
 
 from meshproxy.wire import h2_frames as frames
 from meshproxy.wire.errors import Broken, details_of
-from meshproxy.wire.h2 import Event, GoAwayCame, StreamReset, WindowOpened
+from meshproxy.wire.h2 import Event, GoAwayCame, SettingsCame, StreamReset, WindowOpened
 from meshproxy.wire.h2_floods import Bounds
 from meshproxy.wire.h2_frames import ACK, FRAME_BYTES, MAX_WINDOW, PING
 from meshproxy.wire.h2_sender import (
@@ -38,6 +38,10 @@ class Control(Sender):
         super().__init__(client, window, bounds)
         self._events: list[Event] = []
         self._settled = False  # the peer's first SETTINGS have come
+        self._peer_upgrades = False  # it takes extended CONNECT
+
+    def upgrades(self) -> bool | None:
+        return self._peer_upgrades if self._settled else None
 
     def _on_window_update(self, stream_id: int, payload: bytes) -> None:
         if len(payload) != 4:
@@ -100,6 +104,11 @@ class Control(Sender):
         if not self._settled:
             self._settled = True
             self._peer_streams = UNLIMITED
+        self._take_settings(payload)
+        self._events.append(SettingsCame())
+        self._out.append(frames.SETTINGS_ACK)
+
+    def _take_settings(self, payload: bytes) -> None:
         window = self._stream_send_window
         for at in range(0, len(payload), 6):
             key = int.from_bytes(payload[at : at + 2], "big")
@@ -112,7 +121,6 @@ class Control(Sender):
                 self._on_setting(key, value)
         if window != self._stream_send_window:
             self._change_windows(window - self._stream_send_window)
-        self._out.append(frames.SETTINGS_ACK)
 
     def _on_setting(self, key: int, value: int) -> None:
         if key == frames.HEADER_TABLE_SIZE:
@@ -127,8 +135,10 @@ class Control(Sender):
             if not FRAME_BYTES <= value < 1 << 24:
                 raise Broken(PROTOCOL, "HTTP/2: a wrong MAX_FRAME_SIZE")
             self._peer_frame = value
-        elif key == frames.ENABLE_CONNECT_PROTOCOL and value > 1:  # RFC 8441 section 3
-            raise Broken(PROTOCOL, "HTTP/2: a wrong ENABLE_CONNECT_PROTOCOL")
+        elif key == frames.ENABLE_CONNECT_PROTOCOL:
+            if value > 1:  # RFC 8441 section 3
+                raise Broken(PROTOCOL, "HTTP/2: a wrong ENABLE_CONNECT_PROTOCOL")
+            self._peer_upgrades = value == 1
 
     def _change_windows(self, by: int) -> None:
         """Of the streams that are open, too (section 6.9.2); some may end up below nothing."""

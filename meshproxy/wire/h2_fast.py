@@ -98,9 +98,19 @@ class FastCodec(Control):
             values[frames.ENABLE_PUSH] = 0
         else:
             values[frames.MAX_CONCURRENT_STREAMS] = self._max_streams
+            values[frames.ENABLE_CONNECT_PROTOCOL] = 1
         self._out.append(frames.settings(values))
         if self._connection_window > WINDOW:
             self._out.append(frames.window_update(0, self._connection_window - WINDOW))
+
+    def upgraded(self, settings: bytes) -> None:
+        # RFC 7540 3.2.1: the answer to the request stands for their acknowledgement.
+        self._take_settings(settings)
+        self._last = 1
+        stream = StreamState(1, self._stream_send_window, self._stream_receive_window)
+        stream.headed = True
+        stream.peer_open = False
+        self._streams[1] = stream
 
     def receive(self, data: bytes) -> list[Event]:
         events = self._events = []
@@ -295,6 +305,8 @@ class FastCodec(Control):
         """Note how long the body will be; False if it has ended before."""
         if stream.bodyless:
             stream.expected = 0
+            return True
+        if not stream.measured:
             return True
         for pair in lines:
             if pair[0] == b"content-length":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 
 import h2.config
@@ -10,6 +11,7 @@ import h2.errors
 import h2.events
 import h2.exceptions
 import h2.settings
+import hyperframe.exceptions
 import hyperframe.frame
 
 from meshproxy.wire.errors import WireError
@@ -21,6 +23,7 @@ from meshproxy.wire.h2 import (
     Event,
     GoAwayCame,
     HeadersCame,
+    SettingsCame,
     StreamEnded,
     StreamReset,
     WindowOpened,
@@ -40,6 +43,16 @@ class _Connection(h2.connection.H2Connection):
         event.last_stream_id = frame.last_stream_id
         return [], [event]
 
+    def _receive_headers_frame(
+        self, frame: hyperframe.frame.HeadersFrame
+    ) -> tuple[list[hyperframe.frame.Frame], list[h2.events.Event]]:
+        """RFC 9110 9.3.6: what an answer to CONNECT says of its length means nothing."""
+        found = super()._receive_headers_frame(frame)
+        stream = self.streams.get(frame.stream_id)
+        if stream is not None and stream.request_method == b"CONNECT":
+            stream._expected_content_length = None
+        return found
+
 
 class ReferenceCodec(Codec):
     """See `meshproxy.wire.h2.Codec`."""
@@ -56,6 +69,8 @@ class ReferenceCodec(Codec):
         }
         if client:
             values[codes.ENABLE_PUSH] = 0
+        else:
+            values[codes.ENABLE_CONNECT_PROTOCOL] = 1
         # Not by `update`: that counts only once the peer has acknowledged it, and is never sent.
         self._conn.local_settings = h2.settings.Settings(client, values)
         self._conn.decoder.max_header_list_size = max_header_bytes
@@ -63,9 +78,18 @@ class ReferenceCodec(Codec):
         self._farewell = b""
         self._broken = False  # the library then takes nothing more to send
         self._told: set[int] = set()  # streams whose end was part of an event already
+        self._started = self._settled = False  # the peer's settings have come
+
+    def upgraded(self, settings: bytes) -> None:
+        try:
+            self._conn.initiate_upgrade_connection(base64.urlsafe_b64encode(settings))
+        except (h2.exceptions.ProtocolError, hyperframe.exceptions.HyperframeError) as error:
+            raise WireError(f"HTTP/2: {type(error).__name__}") from None
+        self._started = True
 
     def start(self) -> None:
-        self._conn.initiate_connection()
+        if not self._started:
+            self._conn.initiate_connection()
         if self._connection_window > 65_535:
             self._conn.increment_flow_control_window(self._connection_window - 65_535)
 
@@ -105,7 +129,8 @@ class ReferenceCodec(Codec):
             case h2.events.WindowUpdated():
                 return [WindowOpened(event.stream_id)]
             case h2.events.RemoteSettingsChanged():
-                return [WindowOpened(0)]
+                self._settled = True
+                return [SettingsCame(), WindowOpened(0)]
             case h2.events.ConnectionTerminated():
                 return [GoAwayCame(event.last_stream_id or 0, int(event.error_code or 0))]
             case _:
@@ -166,6 +191,9 @@ class ReferenceCodec(Codec):
 
     def max_streams(self) -> int:
         return min(self._conn.remote_settings.max_concurrent_streams, 1 << 20)
+
+    def upgrades(self) -> bool | None:
+        return bool(self._conn.remote_settings.enable_connect_protocol) if self._settled else None
 
     def relax(self) -> None:
         """The library counts nothing."""

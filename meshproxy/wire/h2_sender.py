@@ -28,6 +28,7 @@ from meshproxy.wire.hpack_encoder import Encoder
 UNLIMITED: Final = 1 << 20  # streams, where the peer sets no limit
 _UNTIL_TOLD: Final = 100  # streams; the least that RFC 9113 6.5.2 advises a peer to take
 _HEAD: Final[Any] = (b":method", b"HEAD")
+_CONNECT: Final[Any] = (b":method", b"CONNECT")
 
 # How a stream came to its end.
 ENDED: Final = 1  # both sides said all
@@ -46,6 +47,7 @@ class StreamState:
         "expected",
         "headed",
         "id",
+        "measured",
         "owed",
         "peer_open",
         "receive_window",
@@ -62,6 +64,7 @@ class StreamState:
         self.we_open = True
         self.headed = False  # the peer's head has come, interim answers aside
         self.bodyless = False  # an answer to HEAD
+        self.measured = True  # not an answer to CONNECT: RFC 9110 9.3.6
         self.expected = -1
 
 
@@ -113,8 +116,11 @@ class Sender(Codec):
         if stream is None or not stream.we_open:
             return  # reset in the same bytes as what is answered: its event comes next
         lines: list[Any] = headers
-        if self._client and lines[0] == _HEAD:
-            stream.bodyless = True
+        if self._client:
+            if lines[0] == _HEAD:
+                stream.bodyless = True
+            elif lines[0] == _CONNECT:
+                stream.measured = False
         self._send_block(stream_id, lines, END_STREAM if end else 0)
         if end:
             self._end_sent(stream)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from meshproxy.model.cluster import Balance, Cluster, ClusterKind, Endpoint, UpstreamHttp
+from meshproxy.model.listener import Application
 from meshproxy.translate.assembly.memo import Memo
 from meshproxy.translate.assembly.names import (
     BLACK_HOLE,
@@ -25,6 +26,7 @@ from meshproxy.translate.assembly.upstream_tls import (
 from meshproxy.translate.kinds.destination_rule import Subset
 from meshproxy.translate.kinds.service import ServicePort
 from meshproxy.translate.kinds.service_entry import Resolution
+from meshproxy.translate.kinds.traffic_policy import Pool
 
 _PASSTHROUGH_IDLE = 300.0  # Istio: 5 minutes for PassthroughCluster
 # What a sidecar dials its own app from, so that redirect rules let it through (Istio).
@@ -33,11 +35,12 @@ SOURCE_V4, SOURCE_V6 = "127.0.0.6", "::6"
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """Times that hold where no rule says otherwise."""
+    """What holds where no rule says otherwise: times, and `h2UpgradePolicy`."""
 
     connect_timeout: float
     upstream_idle: float
     app_idle: float
+    h2_upgrade: bool = False
 
 
 def fixed_clusters(defaults: Defaults) -> dict[str, Cluster]:
@@ -83,6 +86,7 @@ def service_clusters(
             rules.origin,
             defaults.connect_timeout,
             defaults.upstream_idle,
+            defaults.h2_upgrade,
             credentials,
         ),
         partial(_build, service, rules, defaults, credentials),
@@ -132,7 +136,7 @@ def _cluster(
         kind,
         endpoints,
         policy.balance,
-        port.protocol.upstream,
+        _http(port, policy.pool, defaults.h2_upgrade),
         service.name,
         defaults.connect_timeout
         if policy.pool.connect_timeout is None
@@ -144,6 +148,23 @@ def _cluster(
         tls=tls.tls,
         proxy_protocol=policy.proxy_protocol,
     )
+
+
+def _http(port: ServicePort, pool: Pool, upgrade: bool) -> UpstreamHttp:
+    """As the port's protocol has it, unless a rule or MeshConfig has HTTP/1.1 become HTTP/2.
+
+    A rule may say so of a port of any protocol, MeshConfig only of one that is declared to be HTTP:
+    where it is not, the server's sidecar speaks to its app as it is spoken to (Istio,
+    `shouldH2Upgrade`). ``useClientProtocol`` makes both of no effect (Istio API).
+    """
+    declared = port.protocol.upstream
+    if pool.client_protocol:
+        return UpstreamHttp.AS_DOWNSTREAM
+    if declared is UpstreamHttp.HTTP2 or pool.h2_upgrade is False:
+        return declared
+    if pool.h2_upgrade or (upgrade and port.protocol.application is Application.HTTP):
+        return UpstreamHttp.UPGRADED
+    return declared
 
 
 def _in_subset(endpoint: Endpoint, subset: Subset) -> bool:

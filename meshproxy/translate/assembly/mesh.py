@@ -63,4 +63,5 @@ def defaults_of(config: MeshConfig, settings: Settings) -> Defaults:
         settings.connect_timeout if connect is None else connect,
         settings.upstream_idle_timeout,
         settings.app_idle_timeout,
+        config.h2_upgrade,
     )

@@ -59,7 +59,6 @@ _NOT_OURS = [
 _LATER = [
     "tcpKeepalive",
     "localityLbSetting",
-    "h2UpgradePolicy",
     "caCertificates",
     "certificates",
     "enableEnvoyAccessLogService",
@@ -104,6 +103,7 @@ class MeshConfig:
     client_cert: ClientCert = DEFAULT
     mesh_tls: TlsParameters = ANY
     tls_defaults: TlsParameters = ANY
+    h2_upgrade: bool = False
 
 
 def read_mesh_document(top: Fields, meta: Meta) -> MeshConfig:
@@ -162,6 +162,7 @@ def _read(fields: Fields, meta: Meta) -> MeshConfig:
         client_cert=proxy.client_cert(DEFAULT),
         mesh_tls=_mesh_tls(fields),
         tls_defaults=_tls_defaults(fields),
+        h2_upgrade=fields.choice("h2UpgradePolicy", ("DO_NOT_UPGRADE", "UPGRADE")) == "UPGRADE",
     )
     _check_ports(fields)
     fields.read("defaultHttpRetryPolicy", check_retries)

@@ -23,9 +23,15 @@ _INT32 = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Pool:
+    """``h2_upgrade``: whether HTTP/1.1 goes on in HTTP/2; None: as MeshConfig has it.
+    ``client_protocol``: requests go on in the HTTP that they came in.
+    """
+
     connect_timeout: float | None = None
     idle_timeout: float | None = None
     keepalive: Keepalive | None = None
+    h2_upgrade: bool | None = None
+    client_protocol: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +117,10 @@ def read_pool(fields: Fields) -> Pool:
     idle = http.duration("idleTimeout", None, LEAST_DURATION)
     keepalive = _keepalive(tcp.mapping("tcpKeepalive")) if tcp.has("tcpKeepalive") else None
     _check_tcp(tcp)
-    _check_http(http)
+    upgrade, as_client = _read_http(http)
     for inner in (tcp, http, fields):
         inner.close()
-    return Pool(connect, idle, keepalive)
+    return Pool(connect, idle, keepalive, upgrade, as_client)
 
 
 def _check_tcp(tcp: Fields) -> None:
@@ -157,16 +163,17 @@ _HTTP_LIMITS = (
 )
 
 
-def _check_http(http: Fields) -> None:
+def _read_http(http: Fields) -> tuple[bool | None, bool]:
+    """`h2UpgradePolicy` and `useClientProtocol`."""
     for name in _HTTP_LIMITS:
         http.integer(name, 0, 0, _INT32)
     policy = http.choice("h2UpgradePolicy", ("DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"))
-    if http.flag("useClientProtocol") and policy == "UPGRADE":
+    as_client = http.flag("useClientProtocol")
+    if as_client and policy == "UPGRADE":
         http.error("useClientProtocol", "can't be set with h2UpgradePolicy: UPGRADE", "remove one")
     http.read("http2KeepAlive", _check_h2_keepalive)
-    http.later(*_HTTP_LIMITS, "useClientProtocol", "http2KeepAlive")
-    if policy == "UPGRADE":
-        http.later("h2UpgradePolicy")
+    http.later(*_HTTP_LIMITS, "http2KeepAlive")
+    return {"UPGRADE": True, "DO_NOT_UPGRADE": False}.get(policy), as_client
 
 
 def _check_h2_keepalive(fields: Fields) -> None:

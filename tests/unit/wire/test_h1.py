@@ -355,7 +355,10 @@ def test_bound_of_the_number_of_headers(make: Make) -> None:
         ),
         pytest.param("Upgrade: websocket\r\n", b"", id="not named by Connection"),
         pytest.param("Connection: upgrade\r\n", b"", id="no Upgrade"),
-        pytest.param("Connection: upgrade, http2-settings\r\nUpgrade: h2c\r\n", b"", id="h2c"),
+        pytest.param(
+            "Connection: upgrade, http2-settings\r\nUpgrade: h2c\r\n", b"h2c", id="h2c, ours to do"
+        ),
+        pytest.param("Connection: upgrade\r\nUpgrade: h2c\r\n", b"", id="h2c without settings"),
         pytest.param("Connection: upgrade\r\nUpgrade: websocket, h2c\r\n", b"", id="h2c in a list"),
     ],
 )
@@ -366,6 +369,18 @@ def test_upgrade(make: Make, text: str, upgrade: bytes) -> None:
     assert head is not None
     assert head.upgrade == upgrade
     assert head.length == 0
+
+
+def test_no_upgrade_to_h2c_with_a_body(make: Make) -> None:
+    """Its bytes would be HTTP/2's first."""
+    reader = make()
+    reader.feed(
+        b"POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade, http2-settings\r\nUpgrade: h2c\r\n"
+        b"HTTP2-Settings: AAMAAABk\r\nContent-Length: 1\r\n\r\n"
+    )
+    head = reader.request()
+    assert head is not None
+    assert (head.upgrade, head.length) == (b"", 1)
 
 
 def test_bytes_after_an_upgrade_are_a_tunnels(make: Make) -> None:

@@ -110,7 +110,63 @@ def test_refused_blocks(lines: Headers) -> None:
         request_head(lines, True, 10)
 
 
-@pytest.mark.parametrize("status", [b"", b"20", b"2000", b"abc", b"099", b"600", b"+20"])
+def test_a_cookie_that_was_cut_up_is_one_again() -> None:
+    """RFC 9113 8.2.3."""
+    cut = [(b"cookie", b"a=1"), (b"x-b", b"2"), (b"cookie", b"b=2"), (b"cookie", b"c")]
+    head = request_head([*GOOD, *cut], True, 10)
+    assert head.headers == [(b"x-a", b"1"), (b"x-b", b"2"), (b"cookie", b"a=1; b=2; c")]
+    assert head.fields[b"cookie"] == b"a=1; b=2; c"
+
+
+CONNECT: Headers = [(b":method", b"CONNECT"), (b":authority", b"shop:443")]
+EXTENDED: Headers = [(b":method", b"CONNECT"), (b":protocol", b"WebSocket"), *GOOD[1:]]
+
+
+def test_an_extended_connect_is_an_upgrade() -> None:
+    """RFC 8441 section 5: what policies and routes see is a GET, as of HTTP/1.1."""
+    head = request_head([*EXTENDED, (b"sec-websocket-version", b"13")], False, 10)
+    assert (head.method, head.path, head.authority) == (b"GET", b"/a?b", b"shop:80")
+    assert (head.upgrade, head.length) == (b"websocket", 0)
+    assert (head.fields[b"upgrade"], head.fields[b"connection"]) == (b"websocket", b"upgrade")
+    assert head.headers == [(b"x-a", b"1"), (b"sec-websocket-version", b"13")]
+
+
+def test_a_plain_connect() -> None:
+    head = request_head([*CONNECT, (b"x-a", b"1")], False, 10)
+    assert (head.method, head.path, head.authority) == (b"CONNECT", b"shop:443", b"shop:443")
+    assert (head.upgrade, head.length) == (b"CONNECT", 0)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param([CONNECT[0]], id="no authority"),
+        pytest.param([CONNECT[0], (b":authority", b"")], id="an empty authority"),
+        pytest.param([CONNECT[0], (b":authority", b"a b")], id="an authority that is none"),
+        pytest.param([CONNECT[0], (b"host", b"shop")], id="Host instead of authority"),
+        pytest.param([*CONNECT, (b":path", b"/")], id="a path"),
+        pytest.param([*CONNECT, (b":scheme", b"http")], id="a scheme"),
+        pytest.param([*CONNECT, (b"content-length", b"0")], id="a length"),
+        pytest.param([*CONNECT, (b":status", b"200")], id="a status"),
+        pytest.param([*CONNECT, (b":protocol", b"websocket")], id="a protocol and no path"),
+        *(
+            pytest.param([pair for pair in EXTENDED if pair[0] != name], id=f"no {name!r}")
+            for name in (b":scheme", b":authority", b":path")
+        ),
+        *(
+            pytest.param([EXTENDED[0], (b":protocol", name), *EXTENDED[2:]], id=f"to {name[:9]!r}")
+            for name in (b"", b"a b", b"a,b", b"a/b/c", b"/", b"a\r\nb: c", b"a" * 65, b"H2C")
+        ),
+        pytest.param([*EXTENDED, (b"content-length", b"0")], id="an upgrade with a length"),
+        pytest.param([*EXTENDED[:4], (b":path", b"*")], id="an upgrade of the server"),
+    ],
+)
+def test_refused_tunnels(lines: Headers) -> None:
+    with pytest.raises(WireError):
+        request_head(lines, False, 10)
+
+
+@pytest.mark.parametrize("status", [b"", b"20", b"2000", b"abc", b"099", b"600", b"+20", b"101"])
 def test_refused_answers(status: bytes) -> None:
     with pytest.raises(WireError):
         response_head([(b":status", status)], True, b"GET", 10)

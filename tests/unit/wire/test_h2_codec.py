@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from meshproxy.wire.errors import WireError
 from meshproxy.wire.h2 import (
     Code,
     Codec,
@@ -13,6 +14,7 @@ from meshproxy.wire.h2 import (
     Event,
     GoAwayCame,
     HeadersCame,
+    SettingsCame,
     StreamEnded,
     StreamReset,
 )
@@ -105,6 +107,93 @@ def test_a_request_and_its_answer(pair: Pair) -> None:
         DataCame(number, b"answer", 6),
         StreamEnded(number, []),
     ]
+
+
+def test_servers_take_extended_connect(pair: Pair) -> None:
+    assert pair.client.upgrades() is True
+    assert pair.server.upgrades() is False
+    lines = [
+        (b":method", b"CONNECT"),
+        (b":protocol", b"websocket"),
+        (b":scheme", b"http"),
+        (b":authority", b"app"),
+        (b":path", b"/chat"),
+    ]
+    number = pair.client.new_stream()
+    pair.client.send_headers(number, lines, False)
+    assert pair.up() == [HeadersCame(number, lines, False)]
+    pair.server.send_headers(number, ANSWER, False)
+    pair.server.send_data(number, b"there", False)
+    assert pair.down() == [HeadersCame(number, ANSWER, False), DataCame(number, b"there", 5)]
+    pair.client.send_data(number, b"here", True)
+    assert pair.up() == [DataCame(number, b"here", 4), StreamEnded(number, [])]
+
+
+def test_what_the_peer_takes_is_not_known_before_it_says_so(pair: Pair) -> None:
+    client = pair.make(True, 100, WINDOW, 8192)
+    client.start()
+    assert client.upgrades() is None
+    assert SettingsCame() in client.receive(b"\0\0\0\4\0\0\0\0\0")
+    assert client.upgrades() is False
+
+
+def test_a_length_says_nothing_of_a_tunnel(pair: Pair) -> None:
+    """RFC 9110 9.3.6."""
+    lines = [(b":method", b"CONNECT"), (b":authority", b"app:1")]
+    number = pair.client.new_stream()
+    pair.client.send_headers(number, lines, False)
+    assert pair.up() == [HeadersCame(number, lines, False)]
+    answer = [*ANSWER, (b"content-length", b"0")]
+    pair.server.send_headers(number, answer, False)
+    pair.server.send_data(number, b"there", True)
+    assert pair.down() == [
+        HeadersCame(number, answer, False),
+        DataCame(number, b"there", 5),
+        StreamEnded(number, []),
+    ]
+
+
+def test_a_connection_that_was_http1(pair: Pair) -> None:
+    """RFC 7540 3.2: the request is stream 1, its settings count at once."""
+    server, client = pair.make(False, 100, WINDOW, 8192), pair.make(True, 100, WINDOW, 8192)
+    server.upgraded(b"\0\4" + (70_000).to_bytes(4, "big"))
+    server.start()
+    assert server.window(1) == 65_535  # the connection's
+    server.send_headers(1, ANSWER, False)
+    server.send_data(1, b"answer", True)
+    sent = server.take()
+    assert sent[3] == 4, "SETTINGS first"
+    assert client.new_stream() == 1
+    client.start()
+    client.send_headers(1, REQUEST, True)
+    client.take()
+    events = [event for event in client.receive(sent) if event.parts()[:1] == (1,)]
+    assert events == [
+        HeadersCame(1, ANSWER, False),
+        DataCame(1, b"answer", 6),
+        StreamEnded(1, []),
+    ]
+
+
+def test_streams_after_the_one_that_was_http1(pair: Pair) -> None:
+    server, client = pair.make(False, 100, WINDOW, 8192), pair.make(True, 100, WINDOW, 8192)
+    server.upgraded(b"")
+    server.start()
+    client.start()
+    preface = client.take()
+    client.send_headers(client.new_stream(), REQUEST, True)
+    client.take()  # the one that went out as HTTP/1.1
+    assert client.new_stream() == 3
+    client.send_headers(3, REQUEST, True)
+    assert isinstance(server.receive(preface + client.take())[-1], HeadersCame)
+    assert server.last_stream() == 3
+
+
+@pytest.mark.parametrize("payload", [b"\0\2\0\0\0\2", b"\0\4\xff\0\0\0", b"\0\5\0\0\0\1"])
+def test_wrong_settings_of_one_that_was_http1(pair: Pair, payload: bytes) -> None:
+    server = pair.make(False, 100, WINDOW, 8192)
+    with pytest.raises(WireError):
+        server.upgraded(payload)
 
 
 def test_windows_shut_and_open(pair: Pair) -> None:

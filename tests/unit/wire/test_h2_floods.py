@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from meshproxy.wire.errors import WireError
-from meshproxy.wire.h2 import Code, HeadersCame, WindowOpened
+from meshproxy.wire.h2 import Code, HeadersCame, SettingsCame, WindowOpened
 from meshproxy.wire.h2_fast import FastCodec
 from meshproxy.wire.h2_floods import Bounds
 from meshproxy.wire.hpack_tables import integer
@@ -163,7 +163,7 @@ def test_many_settings_in_one_frame_change_windows_once() -> None:
     codec = server()
     codec.receive(headers(1))
     events = codec.receive(settings(*[(4, at % 2 + 70_000) for at in range(2000)]))
-    assert events == [WindowOpened(0)]
+    assert events == [WindowOpened(0), SettingsCame()]
     assert codec.window(1) == 65_535
 
 

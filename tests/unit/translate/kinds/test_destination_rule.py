@@ -240,10 +240,6 @@ def test_faults(spec: list[str], field: str, words: list[str]) -> None:
         ("{connectionPool: {tcp: {maxConnections: 1}}}", "connectionPool.tcp.maxConnections"),
         ("{connectionPool: {tcp: {idleTimeout: 1s}}}", "connectionPool.tcp.idleTimeout"),
         ("{connectionPool: {http: {maxRetries: 1}}}", "connectionPool.http.maxRetries"),
-        (
-            "{connectionPool: {http: {h2UpgradePolicy: UPGRADE}}}",
-            "connectionPool.http.h2UpgradePolicy",
-        ),
         ("{outlierDetection: {interval: 1s}}", "outlierDetection"),
         ("{outlierDetection: {consecutiveErrors: 1}}", "outlierDetection.consecutiveErrors"),
         ("{loadBalancer: {consistentHash: {useSourceIp: true}}}", "loadBalancer.consistentHash"),
