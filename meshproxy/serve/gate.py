@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from meshproxy.aio.reset import reset
 from meshproxy.aio.timers import Timer
 from meshproxy.base.addr import Address
 from meshproxy.model.listener import Application
@@ -20,7 +21,6 @@ from meshproxy.serve.http1 import Http1Server
 from meshproxy.serve.http2 import Http2Server
 from meshproxy.serve.linger import Discard
 from meshproxy.serve.proxy_header import ask_whose
-from meshproxy.serve.reset import reset
 from meshproxy.serve.serving import GRACE, Serving, address_of
 from meshproxy.serve.tcp import TcpServer
 from meshproxy.serve.visit import Visit

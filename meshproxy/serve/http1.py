@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 
 from meshproxy.aio.protocol import Piecewise
+from meshproxy.aio.reset import reset
 from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.serve.exchange import Exchange
 from meshproxy.serve.h2c import SWITCHING, server_for, take_over
@@ -191,8 +192,7 @@ class Http1Server(Piecewise):
     def _become_http2(self, head: RequestHead) -> bool:
         """Whether the connection is HTTP/2 from here on, as the client has asked."""
         head.upgrade = b""
-        server = None if self._draining else server_for(self._visit, head)
-        if server is None:
+        if self._draining or (server := server_for(self._visit, head)) is None:
             return False
         self._out.append(SWITCHING)
         self.flush()
@@ -300,7 +300,7 @@ class Http1Server(Piecewise):
 
     def reset(self, error: ProxyError) -> None:
         self._closing = True
-        self._transport.abort()
+        reset(self._transport)
 
     def pause(self) -> None:
         self._held = True

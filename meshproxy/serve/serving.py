@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 from wsgiref.handlers import format_date_time
 
+from meshproxy.aio.reset import reset
 from meshproxy.aio.timers import Timers
 from meshproxy.base.addr import Address
 from meshproxy.base.clock import Clock
@@ -16,7 +17,6 @@ from meshproxy.model.workload import Workload
 from meshproxy.plan.plan import Plans
 from meshproxy.record import UNKNOWN_PEER, Peer
 from meshproxy.serve.ledger import Ledger
-from meshproxy.serve.reset import reset
 from meshproxy.telemetry.metrics import Counters
 from meshproxy.upstream.upstreams import Upstreams
 from meshproxy.wire.codecs import MakeCodec, MakeReader

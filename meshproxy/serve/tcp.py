@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from meshproxy.aio.reset import reset
 from meshproxy.aio.spawn import spawn
 from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.cluster.endpoints import EndpointState
 from meshproxy.plan.plan import Destination, RoutePlan
 from meshproxy.serve.admission import admit_tcp
-from meshproxy.serve.reset import reset
 from meshproxy.serve.visit import Visit
 from meshproxy.telemetry.metrics import TcpCell
 from meshproxy.upstream.tcp import TcpClient

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from meshproxy.aio.protocol import Piecewise
+from meshproxy.aio.reset import reset
 from meshproxy.base.addr import Address
 from meshproxy.base.errors import Kind, ProxyError, Retry
 from meshproxy.cluster.endpoints import EndpointState
@@ -176,7 +177,10 @@ class Http1Client(Piecewise):
     def cancel(self) -> None:
         self._sink = None
         self.usable = False
-        self._transport.abort()
+        if self._tunnel:
+            reset(self._transport)  # nothing else tells the app that there was to be more
+        else:
+            self._transport.abort()
 
     # The pool calls this.
 

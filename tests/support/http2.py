@@ -271,6 +271,7 @@ class Http2App(Server):
         self.requests: list[dict[str, str]] = []
         self.resets: list[int] = []
         self.sent = 0
+        self.heard = b""  # in a tunnel with ``end``
         self.goaway_at = 0  # the stream of each connection that is answered by GOAWAY alone
         self.released = threading.Event()
         self._settings = settings
@@ -288,7 +289,8 @@ class Http2App(Server):
             side.step()
 
     def count(self, path: str) -> int:
-        return sum(each[":path"].partition("?")[0] == path for each in self.requests)
+        found = [each.get(":path", "").partition("?")[0] for each in self.requests]
+        return found.count(path)
 
 
 class _Side(Http2Peer):
@@ -325,9 +327,10 @@ class _Side(Http2Peer):
             return
         fields = dict(stream.headers)
         app.requests.append(fields)
-        path, _, query = fields[":path"].partition("?")
+        path, _, query = fields.get(":path", "/").partition("?")
         given = dict(parse_qsl(query, keep_blank_values=True))
-        do = getattr(self, "do_" + path.strip("/").replace("-", "_"), self.do_)
+        other = self.do_tunnel if fields[":method"] == "CONNECT" else self.do_
+        do = getattr(self, "do_" + path.strip("/").replace("-", "_") if path != "/" else "", other)
         self._waiting[number] = do(number, stream, given)
 
     def _head(self, number: int, headers: Pairs = (), end: bool = False, status: int = 200) -> None:
@@ -370,6 +373,33 @@ class _Side(Http2Peer):
 
         return go_on
 
+    def do_tunnel(self, number: int, stream: Stream, query: dict[str, str]) -> Callable[[], bool]:
+        """Agrees to CONNECT, plain or extended, greets, then echoes; ends when the other has ended.
+
+        ``end``: ends its side after the greeting, and reads on.
+        """
+        self._head(number, [("x-chosen", "yes")])
+        self.conn.send_data(number, b"hello ", end_stream="end" in query)
+        echoed = 0
+
+        def go_on() -> bool:
+            nonlocal echoed
+            if "end" in query:
+                if stream.ended:
+                    self._app.heard = bytes(stream.body)
+                return stream.ended
+            while room := min(
+                self.conn.local_flow_control_window(number), _FRAME, len(stream.body) - echoed
+            ):
+                self.conn.send_data(number, bytes(stream.body[echoed : echoed + room]))
+                echoed += room
+            if stream.ended and echoed == len(stream.body):
+                self.conn.send_data(number, b"bye", end_stream=True)
+                return True
+            return False
+
+        return go_on
+
     def do_empty(self, number: int, stream: Stream, query: dict[str, str]) -> Callable[[], bool]:
         """A head that ends the stream; ``frame``: ended by an empty frame."""
         self._head(number, [("x-empty", "yes")], end="frame" not in query)
@@ -404,6 +434,17 @@ class _Side(Http2Peer):
             time.sleep(0.05)
         self.conn.reset_stream(number, int(query.get("code", "2")))
         return lambda: True
+
+    def do_break(self, number: int, stream: Stream, query: dict[str, str]) -> Callable[[], bool]:
+        """Agrees to CONNECT, and resets the stream once it has heard a word."""
+        self._head(number)
+
+        def go_on() -> bool:
+            if stream.body:
+                self.conn.reset_stream(number, 8)
+            return bool(stream.body)
+
+        return go_on
 
     def do_hold(self, number: int, stream: Stream, query: dict[str, str]) -> Callable[[], bool]:
         """An answer once the test sets ``released``."""

@@ -371,6 +371,23 @@ class App(Server):
         peer.send("bye")
         return False
 
+    def do_flood(self, peer: Peer, head: Message, query: dict[str, str], at: int) -> bool:
+        """Agrees to whatever is asked for, and sends until nobody takes it, or half a gigabyte."""
+        token = head.get("upgrade")
+        peer.send(f"HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: {token}\r\n\r\n")
+        for _ in range((512 << 20) // len(_PIECE)):
+            peer.sock.sendall(_PIECE)
+            self.sent += len(_PIECE)
+        return False
+
+    def do_break(self, peer: Peer, head: Message, query: dict[str, str], at: int) -> bool:
+        """Agrees, and resets the connection once it has heard a word."""
+        token = head.get("upgrade")
+        peer.send(f"HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: {token}\r\n\r\n")
+        peer.more()
+        peer.reset()
+        return False
+
     def do_connect(self, peer: Peer, head: Message, query: dict[str, str], at: int) -> bool:
         """Agrees to CONNECT, or refuses it where the port is 1, and then echoes."""
         if head.target.endswith(":1"):
