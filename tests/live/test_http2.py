@@ -288,14 +288,6 @@ def test_http1_head_and_204_in_front_of_http2(place: Place) -> None:
         assert client.ask(host="new").status == 200
 
 
-def test_an_upgrade_in_front_of_http2_is_an_ordinary_request(place: Place) -> None:
-    """HTTP/2 has no Upgrade (RFC 9113 section 8.6): never a hang, never a traceback."""
-    headers = [("Connection", "Upgrade"), ("Upgrade", "websocket")]
-    with Peer.connect(place.port) as client:
-        client.send(request("GET", "/empty", "new", headers))
-        assert client.head().status in (200, 400, 403, 501, 502, 503)
-
-
 # Failures.
 
 
@@ -639,12 +631,6 @@ def test_a_broken_connection_ends(place: Place, data: bytes) -> None:
         client.peer.send(data)
         assert client.peer.ending(5) in ("end", "reset")
     assert place.proxy.metrics().value(counter) == before + 1
-
-
-def test_connect_is_refused(place: Place) -> None:
-    with place.client(checked=False) as client:
-        answer = client.answer(client.raw([(":method", "CONNECT"), (":authority", "old:443")]))
-        assert answer.status in (400, 404, 501) or answer.reset is not None
 
 
 def test_too_many_streams_are_refused() -> None:

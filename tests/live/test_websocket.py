@@ -1,5 +1,5 @@
 """WebSocket with those who made it common: Node's `ws` and Chromium, through two sidecars with
-mutual TLS between them."""
+mutual TLS between them, and HTTP/1.1 or HTTP/2 (RFC 8441) inside of it."""
 
 from __future__ import annotations
 
@@ -51,22 +51,28 @@ class Place:
 
 
 @contextlib.contextmanager
-def a_place(**more: Any) -> Iterator[Place]:
+def a_place(upgrade: bool = False, **more: Any) -> Iterator[Place]:
+    """``upgrade``: the sidecars speak HTTP/2 with each other."""
     authority = Authority()
     app_port = free_port()
     ports: Any = SimpleNamespace(ports=dict.fromkeys(PROTOCOLS, app_port))
     with (
         Node("app.cjs", str(app_port), str(SCRIPTS / "page.html")) as app,
         called("ours", authority.issue(BACK), ports, **more) as far,
-        caller("ours", authority.issue(FRONT), far.ports, **more) as near,
+        caller("ours", authority.issue(FRONT), far.ports, upgrade=upgrade, **more) as near,
     ):
         assert isinstance(near, Caller)
         yield Place(app, near.ports["http"], near.ours, far.ours)
 
 
-@pytest.fixture(scope="module", params=[1, 2], ids=["1 worker", "2 workers"])
+@pytest.fixture(
+    scope="module",
+    params=[(1, False), (2, False), (1, True), (2, True)],
+    ids=["1 worker", "2 workers", "1 worker, HTTP/2", "2 workers, HTTP/2"],
+)
 def place(request: pytest.FixtureRequest) -> Iterator[Place]:
-    with a_place(workers=request.param) as found:
+    workers, upgrade = request.param
+    with a_place(workers=workers, upgrade=upgrade) as found:
         yield found
 
 
@@ -163,10 +169,14 @@ def test_a_hundred_at_once(place: Place, client: Node) -> None:
     wait_until(lambda: len(client.seen("close", code=1000)) == 100, "all of them to close")
 
 
+BETWEEN = pytest.mark.parametrize("upgrade", [False, True], ids=["HTTP/1.1", "HTTP/2"])
+
+
+@BETWEEN
 @pytest.mark.parametrize("end", ["near", "far"])
-def test_a_sidecar_that_drains(client: Node, end: str) -> None:
+def test_a_sidecar_that_drains(client: Node, end: str, upgrade: bool) -> None:
     """What is open goes on until it ends by itself; then the sidecar is gone at once."""
-    with a_place(drain="20s") as place:
+    with a_place(drain="20s", upgrade=upgrade) as place:
         place.open(client, "a")
         sidecar: Sidecar = getattr(place, end)
         sidecar.signal(signal.SIGTERM)
@@ -182,9 +192,10 @@ def test_a_sidecar_that_drains(client: Node, end: str) -> None:
         assert sidecar.wait(5) == 0
 
 
+@BETWEEN
 @pytest.mark.parametrize("end", ["near", "far"])
-def test_draining_has_an_end(client: Node, end: str) -> None:
-    with a_place(drain="1s") as place:
+def test_draining_has_an_end(client: Node, end: str, upgrade: bool) -> None:
+    with a_place(drain="1s", upgrade=upgrade) as place:
         place.open(client, "a")
         sidecar: Sidecar = getattr(place, end)
         sidecar.signal(signal.SIGTERM)
@@ -241,3 +252,15 @@ def test_an_upgrade_is_one_request_in_metrics(place: Place, client: Node) -> Non
             ),
             f"the request of {reporter}",
         )
+
+
+def test_which_http_is_spoken_where(
+    place: Place, client: Node, request: pytest.FixtureRequest
+) -> None:
+    path = "/echo?spoken&id=spoken"
+    place.open(client, "spoken", "/echo?spoken")
+    client.do("close", id="spoken", code=1000, reason="")
+    client.wait("close", id="spoken", code=1000)
+    between = "HTTP/2" if "HTTP/2" in request.node.callspec.id else "HTTP/1.1"
+    assert f'"GET {path} HTTP/1.1" 101 ' in place.near.access(path)
+    assert f'"GET {path} {between}" 101 ' in place.far.access(path)

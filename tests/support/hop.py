@@ -24,6 +24,7 @@ from tests.support.sidecar import (
     config,
     free_port,
     istio,
+    mesh_config,
     plain,
     service,
     settings,
@@ -194,10 +195,11 @@ def caller(
     *,
     names: Sequence[str] = (BACK_ID,),
     mutual: bool = True,
+    upgrade: bool = False,
     **more: Any,
 ) -> Iterator[Caller]:
     """``to``: the ports of the called end; ``names``: who is expected there (ours knows it from
-    the endpoints' service account)."""
+    the endpoints' service account). ``upgrade``: ours goes on in HTTP/2, whatever it came in."""
     ports = free_ports()
     if kind == "envoy":
         outbound = [
@@ -208,12 +210,15 @@ def caller(
             yield Caller(ports, envoy)
         return
     mode = "ISTIO_MUTUAL" if mutual else "DISABLE"
-    with ours(caller_config(ports, to, mode), leaf, **more) as sidecar:
+    with ours(caller_config(ports, to, mode, upgrade), leaf, **more) as sidecar:
         yield Caller(ports, sidecar)
 
 
 def caller_config(
-    ports: Mapping[str, int], to: Mapping[str, int], mode: str = "ISTIO_MUTUAL"
+    ports: Mapping[str, int],
+    to: Mapping[str, int],
+    mode: str = "ISTIO_MUTUAL",
+    upgrade: bool = False,
 ) -> str:
     """Each protocol's service has a port of its own, and one endpoint, which runs as ``back``."""
     documents = []
@@ -227,6 +232,8 @@ def caller_config(
             endpoint,
             *([istio("DestinationRule", name, tls)] if mode else []),
         ]
+    if upgrade:
+        documents.append(mesh_config(h2UpgradePolicy="UPGRADE"))
     egress = [(ports[each], each.upper()) for each in PROTOCOLS]
     return config(me("front"), *documents, plain(egress), settings(accessLogFlush="20ms"))
 
