@@ -40,6 +40,7 @@ class Http2Server(Http2Connection):
         self.listener = visit.listener
         self._idle_since = serving.now()
         self._warned = self._draining = False  # a first and a final GOAWAY have been sent
+        self._first: tuple[ServerStream, RequestHead] | None = None  # not yet begun
         serving.connections.add(self)
 
     def on_new_stream(self, event: HeadersCame) -> None:
@@ -64,10 +65,24 @@ class Http2Server(Http2Connection):
         stream.begin(chain, head)
 
     def begin_first(self, head: RequestHead) -> None:
-        """The request that made HTTP/1.1 become HTTP/2 is stream 1, and whole."""
+        """The request that made HTTP/1.1 become HTTP/2 is stream 1, and whole.
+
+        It waits for the client's settings, which come at once (RFC 7540 3.2). Some clients can't
+        take much of an answer together with the 101: curl 7.88 no more than 32 KiB.
+        """
         stream = self.streams[1] = ServerStream(self, 1)
         stream.ended_by_peer = True
-        stream.begin(self.visit.chain, head)
+        self._first = stream, head
+
+    def on_settings(self) -> None:
+        first, self._first = self._first, None
+        if first is None or not first[0].open:
+            return
+        chain = self.visit.current()
+        if self.visit.welcome:
+            first[0].begin(chain, first[1])
+        else:
+            first[0].cut(Code.REFUSED_STREAM)
 
     def on_stream_broken(self, details: str) -> None:
         self.count_broken(details)
@@ -123,9 +138,9 @@ class Http2Server(Http2Connection):
 
     def check(self, now: float) -> None:
         self.relax()
-        if (
-            not self.streams
-            and now - self._idle_since > self.visit.chain.settings.downstream_idle_timeout
+        settings, waited = self.visit.chain.settings, now - self._idle_since
+        if (self._first is not None and waited > settings.header_timeout) or (
+            not self.streams and waited > settings.downstream_idle_timeout
         ):
             self.close()
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 
 import hpack
 import pytest
 
+from meshproxy.model.settings import DEFAULTS
 from meshproxy.model.telemetry import AccessLog
 from tests.support import frames
 from tests.support.fakes import FakeTransport
@@ -65,11 +67,11 @@ def test_the_first_request_is_stream_1(codec: str) -> None:
     path = place(codec)
     client = path.connect()
     client.receive(asking())
+    client.receive(PREFACE + settings() + frames.frame(frames.SETTINGS, ACK))
     server = path.dialled()
     asked = server.take().lower()
     assert asked.startswith(b"get /a http/1.1\r\n")
     assert not any(word in asked for word in (b"h2c", b"http2-settings", b"connection"))
-    client.receive(PREFACE + settings() + frames.frame(frames.SETTINGS, ACK))
     client.receive(headers(3, [*GET[:3], (b":authority", b"shop")]))
     second = path.dialled()
     second.receive(OK)
@@ -96,8 +98,9 @@ def test_inbound_as_well(codec: str) -> None:
     path = DataPath(inbound(), codec)
     client = path.connect("10.0.0.1:8080", "in")
     client.receive(asking())
+    client.receive(PREFACE + settings())
     path.dialled().receive(OK)
-    assert client.take().startswith(SWITCHING)
+    assert len(answers(client.take())) == 2
 
 
 def test_its_settings_count_at_once(codec: str) -> None:
@@ -105,9 +108,10 @@ def test_its_settings_count_at_once(codec: str) -> None:
     path = place(codec)
     client = path.connect()
     client.receive(asking(payload=b"\0\4\0\0\0\3"))
+    client.receive(PREFACE + settings())
     path.dialled().receive(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
     assert [what for _, what in answers(client.take()) if isinstance(what, bytes)] == [b"hel"]
-    client.receive(PREFACE + settings((4, 3)) + frames.window(1, 10))
+    client.receive(frames.window(1, 10))
     assert [payload for kind, _, _, payload in cut(client.take()) if kind == frames.DATA] == [b"lo"]
 
 
@@ -121,6 +125,7 @@ def test_a_later_request_of_a_connection(codec: str) -> None:
     first, _, rest = client.take().partition(b"ok")
     assert first.startswith(b"HTTP/1.1 200 OK")
     assert rest.startswith(SWITCHING)
+    client.receive(PREFACE + settings())
     assert server.take().startswith(b"GET /a ")
     assert path.limits.open == 1
     client.lose()
@@ -133,26 +138,48 @@ def test_a_first_frame_that_is_none(codec: str) -> None:
     client.receive(asking())
     client.receive(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
     assert client.closed or client.eof_written
-    path.dialled()
-    assert len(path.dials()) == 0, "it is no request"
+    assert path.dials() == []
 
 
 def test_the_first_stream_can_be_given_up(codec: str) -> None:
     path = place(codec)
     client = path.connect()
     client.receive(asking())
+    client.receive(PREFACE + settings())
     server = path.dialled()
-    client.receive(PREFACE + settings() + frames.rst(1))
+    client.receive(frames.rst(1))
     assert server.aborted
+
+
+def test_a_client_that_does_not_go_on(codec: str) -> None:
+    """It is not answered before it has said what HTTP/2 it speaks, nor waited for without end."""
+    path = DataPath(outbound(settings=replace(DEFAULTS, header_timeout=5.0)), codec)
+    client = path.connect()
+    client.receive(asking())
+    assert path.dials() == []
+    path.loop.advance(4)
+    assert not client.closed
+    path.loop.advance(3)
+    assert client.closed
+
+
+def test_a_first_stream_that_is_given_up_at_once(codec: str) -> None:
+    path = place(codec)
+    client = path.connect()
+    client.receive(asking())
+    client.receive(PREFACE + settings() + frames.rst(1))
+    client.receive(headers(3, [*GET[:3], (b":authority", b"shop")]))
+    assert not client.closed
 
 
 def test_data_on_the_first_stream_is_too_late(codec: str) -> None:
     path = place(codec)
     client = path.connect()
     client.receive(asking())
+    client.receive(PREFACE + settings())
     server = path.dialled()
     server.take()
-    client.receive(PREFACE + settings() + data(1, b"more", END))
+    client.receive(data(1, b"more", END))
     assert server.take() == b""
 
 
