@@ -295,6 +295,8 @@ class Exchange:
         fresh = not self.over and not self.started and self._stream is not None
         if fresh and may_send_again(error, self._head, self.record):
             self._try_again()
+        elif self.answered and not self.over:
+            self._finish()  # of a tunnel whose other side has said all, and wants no more
         else:
             self.fail(error)
 

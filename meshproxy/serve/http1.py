@@ -52,6 +52,7 @@ class Http1Server(Piecewise):
         )
         self._deadline = 0.0  # monotonic time at which waiting has lasted too long; 0: not waiting
         self._closing = False  # no further request is read
+        self._cut = False  # it is about to be reset
         self._reading = False  # inside the loop over pipelined requests
         self._blocked = False  # the client does not take what was written
         self._idle = True  # between requests, with nothing of the next one read
@@ -299,8 +300,10 @@ class Http1Server(Piecewise):
             self._transport.write_eof()
 
     def reset(self, error: ProxyError) -> None:
-        self._closing = True
-        reset(self._transport)
+        self._closing = self._cut = True
+        self.flush()
+        self.write_out()  # what came before: it may be a WebSocket's last words
+        self._serving.loop.call_soon(lambda: reset(self._transport))
 
     def pause(self) -> None:
         self._held = True
@@ -351,7 +354,7 @@ class Http1Server(Piecewise):
         (RFC 9112 section 9.6; Envoy's delayed close).
         """
         transport = self._transport
-        if transport.is_closing():
+        if transport.is_closing() or self._cut:
             return
         self._closing = True
         self._deadline = 0.0

@@ -49,6 +49,8 @@ class Inbound:
     """``protocol`` is http (both versions of it) or tcp, towards callers and the app alike.
 
     ``client_cert`` and ``details``: what the app is told of callers' certificates.
+    ``allow_connect``: extended CONNECT, which Istio does not switch on. ``old_app``: the app speaks
+    HTTP/1.1 alone, whatever its callers do.
     """
 
     app: int
@@ -57,6 +59,8 @@ class Inbound:
     trust_domains: tuple[str, ...] = (TRUST_DOMAIN,)
     client_cert: str = "APPEND_FORWARD"
     details: tuple[str, ...] = ("subject", "dns", "uri")
+    allow_connect: bool = False
+    old_app: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,8 @@ def _inbound(port: int, wanted: Inbound, certs: Path, log: Path) -> Json:
         told = filters[0]["typed_config"]
         told["forward_client_cert_details"] = wanted.client_cert
         told["set_current_client_cert_details"] = dict.fromkeys(wanted.details, True)
+        if wanted.allow_connect:
+            told["http2_protocol_options"] = {"allow_connect": True}
     alpn = [*TCP_ALPN, *HTTP_ALPN]
     secured: Json = {
         "name": "mutual",
@@ -188,6 +194,7 @@ def _manager(port: int, log: Path, direction: str = "inbound") -> Json:
         "@type": _TYPES + "filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": direction,
         "codec_type": "AUTO",
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
         "use_remote_address": False,
         "upgrade_configs": [{"upgrade_type": "websocket"}],
         "access_log": _access_log(log),
@@ -236,9 +243,11 @@ def _upstream(port: int, wanted: Outbound, certs: Path) -> Json:
 
 
 def _passed_on(wanted: Inbound) -> Json | None:
-    """An app is spoken to in the version of HTTP that its caller speaks."""
+    """An app is spoken to in the version of HTTP that its caller speaks, unless it is old."""
     if wanted.protocol == "tcp":
         return None
+    if wanted.old_app:
+        return _HTTP1
     both: Json = {"http_protocol_options": {}, "http2_protocol_options": {}}
     return {"use_downstream_protocol_config": both}
 

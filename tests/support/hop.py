@@ -158,12 +158,22 @@ def called(
     *,
     strict: bool = True,
     ports: Mapping[str, int] | None = None,
+    allow_connect: bool = False,
+    old_app: bool = False,
     **more: Any,
 ) -> Iterator[Called]:
+    """``allow_connect``: Envoy takes extended CONNECT, as ours always does. ``old_app``: it speaks
+    HTTP/1.1 to the app, as ours does where the port is declared so."""
     ports = ports or free_ports()
     if kind == "envoy":
         inbound = [
-            Inbound(port, "tcp" if protocol == "tcp" else "http", strict)
+            Inbound(
+                port,
+                "tcp" if protocol == "tcp" else "http",
+                strict,
+                allow_connect=allow_connect,
+                old_app=old_app,
+            )
             for protocol, port in apps.ports.items()
         ]
         with EnvoySidecar(leaf, inbound=inbound, ports=list(ports.values())) as envoy:

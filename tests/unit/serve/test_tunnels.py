@@ -561,16 +561,42 @@ def test_a_client_that_breaks_off(codec: str, http: UpstreamHttp, first: bool, h
 @ALL
 @BOTH
 def test_an_app_that_breaks_off(codec: str, http: UpstreamHttp, first: bool) -> None:
+    """What it said before is not lost."""
     _, client, app = open_tunnel(http, codec, first)
     if http is UpstreamHttp.HTTP1:
+        app.receive(b"but")
         app.lose(ConnectionResetError())
     else:
-        app.receive(rst(1))
+        app.receive(data(1, b"but"), rst(1))
     if first:
+        assert client.take() == b"but"
         assert client.aborted
     else:
-        assert client.take() == [8]  # CANCEL, as RFC 8441 section 5 has it
+        assert client.take() == [b"but", 8]  # CANCEL, as RFC 8441 section 5 has it
         assert not client.transport.closed
+
+
+@ALL
+@BOTH
+def test_an_app_that_ends_and_then_wants_no_more(
+    codec: str, http: UpstreamHttp, first: bool
+) -> None:
+    """Envoy ends its half and resets at once: what it had said is whole."""
+    path, client, app = open_tunnel(http, codec, first)
+    if http is UpstreamHttp.HTTP1:
+        app.receive(b"bye")
+        app.end()
+        app.lose(ConnectionResetError())
+    else:
+        app.receive(data(1, b"bye", END), rst(1, 0))
+    if first:
+        assert client.take() == b"bye"
+        assert client.eof_written
+        assert client.closed
+        assert not client.aborted
+    else:
+        assert client.take() == [b"bye", b"END", 0]  # NO_ERROR: no more is wanted
+    assert logged(path).endswith(" 101 via_upstream GET")
 
 
 @ALL
