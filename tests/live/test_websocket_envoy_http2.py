@@ -14,7 +14,7 @@ import pytest
 from tests.support.envoy import program
 from tests.support.hop import BACK, FRONT, PROTOCOLS, Called, Caller, called, caller, service_of
 from tests.support.node import SCRIPTS, Node, missing
-from tests.support.peers import LOCAL, ask
+from tests.support.peers import LOCAL, Peer, ask, request
 from tests.support.pki import Authority
 from tests.support.sidecar import free_port
 
@@ -104,3 +104,15 @@ def test_a_service_of_http2_that_takes_no_upgrades() -> None:
         client.do("open", id="c", url=url, host=place.host)
         assert "502" in client.wait("error", id="c")["text"]
         assert " 502 UPE upgrade_failed " in place.near.ours.access("/echo?id=c")
+
+
+@pytest.mark.parametrize(("token", "status"), [("my-protocol/7", 403), ("CONNECT", 404)])
+def test_what_envoy_refuses_as_istio_sets_it_up(token: str, status: int) -> None:
+    """Ours passes both (docs/configuration.md); a route or a policy may still refuse them."""
+    with a_place("envoy", "ours", "http") as place, Peer.connect(place.port) as client:
+        if token == "CONNECT":
+            client.send(f"CONNECT {place.host}:80 HTTP/1.1\r\nHost: {place.host}:80\r\n\r\n")
+        else:
+            fields = [("Connection", "Upgrade"), ("Upgrade", token)]
+            client.send(request("GET", "/refused", place.host, fields))
+        assert client.head().status == status

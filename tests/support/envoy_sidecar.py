@@ -196,7 +196,6 @@ def _manager(port: int, log: Path, direction: str = "inbound") -> Json:
         "codec_type": "AUTO",
         "upgrade_configs": [{"upgrade_type": "websocket"}],
         "use_remote_address": False,
-        "upgrade_configs": [{"upgrade_type": "websocket"}],
         "access_log": _access_log(log),
         "route_config": {"name": "any", "virtual_hosts": [host]},
         "http_filters": [
