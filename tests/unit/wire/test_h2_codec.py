@@ -20,6 +20,7 @@ from meshproxy.wire.h2 import (
 )
 from meshproxy.wire.h2_fast import FastCodec
 from meshproxy.wire.h2_reference import ReferenceCodec
+from tests.support import frames
 from tests.support.frames import ACK, PING, cut
 
 WINDOW = 100_000
@@ -176,16 +177,11 @@ def test_a_connection_that_was_http1(pair: Pair) -> None:
 
 
 def test_streams_after_the_one_that_was_http1(pair: Pair) -> None:
-    server, client = pair.make(False, 100, WINDOW, 8192), pair.make(True, 100, WINDOW, 8192)
+    server = pair.make(False, 100, WINDOW, 8192)
     server.upgraded(b"")
     server.start()
-    client.start()
-    preface = client.take()
-    client.send_headers(client.new_stream(), REQUEST, True)
-    client.take()  # the one that went out as HTTP/1.1
-    assert client.new_stream() == 3
-    client.send_headers(3, REQUEST, True)
-    assert isinstance(server.receive(preface + client.take())[-1], HeadersCame)
+    sent = frames.PREFACE + frames.settings() + frames.headers(3, REQUEST)
+    assert server.receive(sent)[-1] == HeadersCame(3, REQUEST, True)
     assert server.last_stream() == 3
 
 
