@@ -120,6 +120,7 @@ def test_clusters(cluster: Cluster, kind: str, policy: str) -> None:
     [
         (UpstreamHttp.HTTP1, {"explicit_http_config": {"http_protocol_options": {}}}),
         (UpstreamHttp.HTTP2, {"explicit_http_config": {"http2_protocol_options": {}}}),
+        (UpstreamHttp.UPGRADED, {"explicit_http_config": {"http2_protocol_options": {}}}),
         (
             UpstreamHttp.AS_DOWNSTREAM,
             {"use_downstream_protocol_config": {"http2_protocol_options": {}}},

@@ -51,6 +51,7 @@ def test_mutual_tls_of_the_mesh() -> None:
             {"san_type": "URI", "matcher": {"exact": "spiffe://td/ns/a/sa/b"}}
         ]
     }
+    assert context(MESH, UpstreamHttp.UPGRADED) == context(MESH, UpstreamHttp.HTTP2)
     assert context(MESH, UpstreamHttp.HTTP2)["common_tls_context"]["alpn_protocols"] == [
         "istio",
         "h2",
