@@ -50,7 +50,16 @@ _ROOMS = {
     "upstream": ("http1", "http2", "stream", "tcp", "upstreams"),
     "wire": (
         *("chunked", "framing", "grpc", "h1", "h1_fast", "h1_reference", "h1_write", "heads"),
-        *("h2", "h2_control", "h2_fast", "h2_floods", "h2_frames", "h2_reference", "h2_sender"),
+        *(
+            "h2",
+            "h2_control",
+            "h2_fast",
+            "h2_floods",
+            "h2_frames",
+            "h2_heads",
+            "h2_reference",
+            "h2_sender",
+        ),
         *("hpack_decoder", "hpack_encoder", "hpack_tables", "huffman", "paths", "sniff"),
     ),
 }

@@ -14,10 +14,12 @@ from meshproxy.serve.visit import Visit
 from meshproxy.wire.errors import WireError
 from meshproxy.wire.h2 import (
     ALL_STREAMS,
-    TOO_LARGE,
     Code,
     Codec,
     HeadersCame,
+)
+from meshproxy.wire.h2_heads import (
+    TOO_LARGE,
     check_trailers,
     in_lower_case,
     request_head,

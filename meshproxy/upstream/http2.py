@@ -18,6 +18,8 @@ from meshproxy.wire.h2 import (
     Code,
     Codec,
     GoAwayCame,
+)
+from meshproxy.wire.h2_heads import (
     check_trailers,
     in_lower_case,
     response_head,
@@ -203,7 +205,7 @@ class ClientStream(Stream):
         try:
             answer = response_head(headers, end, self._method, self.client.max_fields)
         except WireError as error:
-            self._client.on_stream_broken(error.details)
+            self.client.on_stream_broken(error.details)
             self.cut(Code.PROTOCOL_ERROR)
             self.fail(ProxyError(Kind.UPSTREAM_PROTOCOL, error.reason))
             return
@@ -236,7 +238,7 @@ class ClientStream(Stream):
         try:
             trailers = check_trailers(trailers, self.client.max_fields)
         except WireError as error:
-            self._client.on_stream_broken(error.details)
+            self.client.on_stream_broken(error.details)
             self.cut(Code.PROTOCOL_ERROR)
             self.fail(ProxyError(Kind.UPSTREAM_PROTOCOL, error.reason))
             return

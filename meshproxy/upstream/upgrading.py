@@ -17,10 +17,11 @@ from meshproxy.model.cluster import UpstreamHttp
 from meshproxy.plan.plan import ClusterPlan
 from meshproxy.upstream.http2 import ClientStream
 from meshproxy.upstream.stream import UpstreamStream
+from meshproxy.upstream.waiter import Waiter
 from meshproxy.wire.heads import HTTP2, RequestHead
 
 if TYPE_CHECKING:
-    from meshproxy.upstream.upstreams import Upstreams, Waiter
+    from meshproxy.upstream.upstreams import Upstreams
 
 
 def speaks_http2(cluster: ClusterPlan, version: int) -> bool:

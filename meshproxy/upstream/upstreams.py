@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from meshproxy.aio.outbox import Outbox
 from meshproxy.aio.spawn import spawn
@@ -32,6 +32,7 @@ from meshproxy.upstream.keepalive import keep_alive
 from meshproxy.upstream.secure import Securing, Wanted
 from meshproxy.upstream.stream import UpstreamStream
 from meshproxy.upstream.upgrading import Upgrading, speaks_http2
+from meshproxy.upstream.waiter import Asker, Waiter
 from meshproxy.upstream.waiting import NamesPromise, wait_for_names
 from meshproxy.wire.codecs import MakeCodec, MakeReader
 from meshproxy.wire.h1 import Reader
@@ -46,28 +47,6 @@ Dialler = Callable[..., Awaitable[Any]]
 _SWEEP: Final = 0.5  # seconds between two looks at idle connections
 # Seconds; connections that one client's address alone can use again are as many as clients.
 _IDLE_FOR_ONE_CLIENT: Final = 60.0
-
-
-class Waiter(Protocol):
-    """Who wants a stream and has to wait for it."""
-
-    def on_stream(self, stream: UpstreamStream) -> bool:
-        """Take the stream; False if it is not wanted any more."""
-        ...
-
-    def on_dial_error(self, error: ProxyError) -> None: ...
-
-
-class Asker(Protocol):
-    """Who wants an endpoint, and may have to wait until its name is known."""
-
-    def on_names(self) -> None:
-        """Ask again."""
-        ...
-
-    def on_dial_error(self, error: ProxyError) -> None:
-        """Give up, for that reason."""
-        ...
 
 
 class Upstreams:

@@ -13,8 +13,6 @@ from typing import Any, Final
 from meshproxy.wire import h2_frames as frames
 from meshproxy.wire.errors import Broken, WireError
 from meshproxy.wire.h2 import (
-    CONTENT_LENGTH,
-    TOO_LARGE,
     DataCame,
     Event,
     HeadersCame,
@@ -50,6 +48,10 @@ from meshproxy.wire.h2_frames import (
     SETTINGS,
     WINDOW,
     WINDOW_UPDATE,
+)
+from meshproxy.wire.h2_heads import (
+    CONTENT_LENGTH,
+    TOO_LARGE,
 )
 from meshproxy.wire.h2_sender import (
     ENDED,

@@ -23,10 +23,12 @@ from meshproxy.wire.h2 import (
     StreamEnded,
     StreamReset,
     WindowOpened,
+)
+from meshproxy.wire.h2_fast import FastCodec
+from meshproxy.wire.h2_heads import (
     check_trailers,
     request_head,
 )
-from meshproxy.wire.h2_fast import FastCodec
 from meshproxy.wire.h2_reference import ReferenceCodec
 from tests.support import frames
 from tests.support.frames import ACK, END, END_HEADERS, GET, OK, PADDED, POST, PREFACE, frame

@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 
 from meshproxy.wire.errors import WireError
-from meshproxy.wire.h2 import check_trailers, request_head, response_head
+from meshproxy.wire.h2_heads import (
+    check_trailers,
+    request_head,
+    response_head,
+)
 from meshproxy.wire.heads import CHUNKED, Headers
 
 GOOD: Headers = [
