@@ -43,7 +43,8 @@ class Timers:
         self._loop = loop
         self._buckets: dict[int, list[Timer]] = {}
         self._due: list[int] = []  # heap of the buckets' ticks
-        self._armed = 0  # the tick of the wake-up asked for; 0: none
+        self._armed = 0  # the tick of the wake-up that counts; 0: none
+        self._asked: set[int] = set()  # ticks of all wake-ups that are still to come
 
     def after(self, seconds: float, callback: Callable[[], None]) -> Timer:
         """Call ``callback`` in ``seconds``, or up to a tick later."""
@@ -69,11 +70,15 @@ class Timers:
         self.after(seconds, again)
 
     def _arm(self, tick: int) -> None:
-        # An earlier wake-up replaces a later one, which will find nothing to do.
         self._armed = tick
-        self._loop.call_at(tick * TICK, partial(self._wake, tick))
+        if tick not in self._asked:
+            self._asked.add(tick)
+            self._loop.call_at(tick * TICK, partial(self._wake, tick))
 
     def _wake(self, asked: int) -> None:
+        self._asked.discard(asked)
+        if asked != self._armed:
+            return  # an earlier one has taken its place
         # The loop may be early by a rounding: what it was asked to wake for is due.
         now = max(self._loop.time() / TICK, asked)
         self._armed = 0

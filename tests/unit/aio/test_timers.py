@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from meshproxy.aio.timers import TICK, Timers
@@ -64,3 +67,40 @@ def test_every(clock: FakeClock) -> None:
     timers.every(0.5, lambda: came.append(clock.now))
     clock.advance(2.6)
     assert len(came) == 5
+
+
+class Counted(FakeClock):
+    """How often the loop was asked to wake up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    def call_at(self, when: float, callback: Callable[[], Any]) -> None:
+        self.asked += 1
+        super().call_at(when, callback)
+
+
+def test_earlier_timers_leave_nothing_behind() -> None:
+    """Each takes the place of a wake-up that was asked for; the loop then wakes no more often than
+    before, however many there were."""
+    clock = Counted()
+    timers = Timers(clock)
+    timers.every(1.0, lambda: None)
+    for _ in range(100):
+        timers.after(0.05, lambda: None)
+        clock.advance(0.1)
+    clock.asked = 0
+    clock.advance(20)
+    assert clock.asked <= 21
+
+
+def test_a_wake_up_is_asked_for_once() -> None:
+    clock = Counted()
+    timers = Timers(clock)
+    timers.after(5.0, lambda: None)
+    for _ in range(10):
+        timers.after(1.0, lambda: None).cancel()
+        clock.advance(0.2)
+    clock.advance(10)
+    assert clock.asked <= 12
