@@ -57,7 +57,8 @@ class Acceptor:
             sock.close()
             arrived()
         else:
-            spawn(self._loop, self._take(name, sock, arrived), f"adopt {name}")
+            work = self._take(name, self._finders[name], sock, arrived)
+            spawn(self._loop, work, f"adopt {name}")
 
     def remove(self, name: str) -> None:
         self._finders.pop(name, None)
@@ -78,8 +79,14 @@ class Acceptor:
         server = await self._loop.create_server(make, sock=sock, backlog=BACKLOG)
         self._servers.setdefault(name, []).append(server)
 
-    async def _take(self, name: str, sock: socket.socket, arrived: Callable[[], None]) -> None:
-        serving, find = self._serving, self._finders[name]
+    async def _take(
+        self,
+        name: str,
+        find: FindDestination | None,
+        sock: socket.socket,
+        arrived: Callable[[], None],
+    ) -> None:
+        serving = self._serving
         try:
             await self._loop.connect_accepted_socket(lambda: Gate(serving, name, find), sock)
         except OSError as error:  # the client has gone meanwhile

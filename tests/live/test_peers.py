@@ -275,15 +275,6 @@ def test_curl_of_http10(app_port: int) -> None:
 
 
 @needs_curl
-def test_curl_asks_for_an_upgrade_to_http2_and_gets_http1(app_port: int) -> None:
-    done = curl(
-        *("--http2", "-H", "Host: app", "-w", "%{http_version}", "-o", "/dev/null"),
-        f"http://{LOCAL}:{app_port}/",
-    )
-    assert done.stdout == b"1.1", done.stderr
-
-
-@needs_curl
 def test_curl_with_prior_knowledge_of_http2(app_port: int) -> None:
     done = curl(
         *("--http2-prior-knowledge", "-H", "Host: app", "-w", " %{http_version}", "-d", "body"),
