@@ -47,20 +47,12 @@ _ROOMS = {
     ),
     "telemetry": ("access_log", "metrics", "operators"),
     "tls": ("layer",),
-    "upstream": ("http1", "http2", "stream", "tcp", "upstreams"),
+    "upstream": ("http1", "http2", "stream", "tcp", "upgrading", "upstreams", "waiter"),
     "wire": (
         *("chunked", "framing", "grpc", "h1", "h1_fast", "h1_reference", "h1_write", "heads"),
-        *(
-            "h2",
-            "h2_control",
-            "h2_fast",
-            "h2_floods",
-            "h2_frames",
-            "h2_heads",
-            "h2_reference",
-            "h2_sender",
-        ),
-        *("hpack_decoder", "hpack_encoder", "hpack_tables", "huffman", "paths", "sniff"),
+        *("h2", "h2_control", "h2_fast", "h2_floods", "h2_frames", "h2_heads", "h2_reference"),
+        *("h2_sender", "hpack_decoder", "hpack_encoder", "hpack_tables", "huffman", "paths"),
+        *("sniff", "upgrade"),
     ),
 }
 SOURCES = [
