@@ -56,6 +56,11 @@ spec:
 kind: MeshConfig
 accessLogFile: /dev/stdout
 accessLogEncoding: JSON
+---
+apiVersion: meshproxy.dev/v1alpha1
+kind: Settings
+metadata: {{name: sessions, namespace: default}}
+spec: {{tlsSessionTickets: true}}
 """
 
 
