@@ -18,8 +18,10 @@ RUN test -z "$COMPILE" || { export DEBIAN_FRONTEND=noninteractive; \
     && apt-get install --yes --no-install-recommends gcc libc6-dev \
     && { test -e "$headers" || apt-get install --yes --no-install-recommends python3-dev; }; }
 COPY requirements.lock requirements-build.lock ./
+# The compiler has to know the packages that the data path uses, so they are beside it, too.
 RUN python3 -m venv tools \
     && tools/bin/pip install --require-hashes -r requirements-build.lock \
+    && { test -z "$COMPILE" || tools/bin/pip install --require-hashes -r requirements.lock; } \
     && python3 -m venv --without-pip /opt/meshproxy \
     && tools/bin/pip --python /opt/meshproxy/bin/python install --no-compile --only-binary :all: \
         --require-hashes -r requirements.lock

@@ -13,8 +13,8 @@ What is compiled is what runs for each request, not what reads configuration.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -62,6 +62,7 @@ SOURCES = [
 ]
 
 NO_COMPILER = 3
+_PACKAGES = ("h11", "h2", "hpack", "httptools", "uvloop")
 _ROOT = Path(__file__).resolve().parents[1]
 _COPIED = (
     *("benchmarks", "examples", "iptables", "meshproxy", "scripts", "tests", "docs"),
@@ -118,7 +119,7 @@ def compile_in(directory: Path) -> int:
             ignore=shutil.ignore_patterns("__pycache__", "*.so"),
         )
         (place / "setup.py").write_text(_SETUP.format(sources=SOURCES), encoding="utf-8")
-        # Its types are checked by `make lint`; a wheel has none of the other packages' stubs.
+        # Its types are checked by `make lint`; here some packages' stubs may be missing.
         (place / "mypy.ini").write_text("[mypy]\nignore_missing_imports = True\n", encoding="ascii")
         done = subprocess.run(
             [sys.executable, "setup.py", "-q", "build_ext", "--inplace"],
@@ -145,12 +146,16 @@ def _missing() -> str:
         return "no Python headers (Debian: python3-dev)"
     if shutil.which("cc") is None and shutil.which("gcc") is None:
         return "no C compiler (Debian: gcc, libc6-dev)"
-    with contextlib.suppress(ImportError):
+    try:
         import mypyc.build  # noqa: F401
         import setuptools  # noqa: F401
-
-        return ""
-    return "mypy and setuptools are not installed"
+    except ImportError:
+        return "mypy and setuptools are not installed"
+    # What is compiled without knowing a class that it extends does not work.
+    for name in _PACKAGES:
+        if importlib.util.find_spec(name) is None:
+            return f"{name} is not installed, which the data path uses (requirements.lock)"
+    return ""
 
 
 def _key() -> str:

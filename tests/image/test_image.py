@@ -98,6 +98,23 @@ def test_the_data_path_is_compiled(image: Image, pod: Pod) -> None:
     assert shown["clientVersion"]["dataPath"] == "compiled"
 
 
+CODECS = """
+from meshproxy.model.settings import DEFAULTS
+from meshproxy.wire.codecs import HTTP1, HTTP2, http1_reader, http2_codec
+for name in HTTP1:
+    print(http1_reader(name)(8192, 100).request(b"GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n").path)
+for name in HTTP2:
+    codec = http2_codec(name)(True, DEFAULTS)
+    codec.start()
+    print(codec.take()[:14])
+"""
+
+
+def test_all_codecs_work_as_they_are_compiled_there(image: Image, pod: Pod) -> None:
+    said = run(image, pod, PYTHON, "-c", CODECS).split("\n")[:4]
+    assert said == ["b'/'", "b'/'", *(["b'PRI * HTTP/2.0'"] * 2)]
+
+
 def test_all_bytecode_is_there(image: Image, pod: Pod) -> None:
     assert run(image, pod, PYTHON, "-c", BYTECODE) == ""
 
