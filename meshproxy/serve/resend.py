@@ -1,9 +1,8 @@
 """Whether a request is sent once more: the keep-alive race, and nothing else.
 
-An upstream may close an idle connection while a request is on its way to it. Only what went out on
-a reused connection, of which nothing came back, and which is safe to send twice, or was certainly
-not looked at, is sent again. A body would have to have been kept for it, so a request with one is
-not.
+An upstream may close an idle connection while a request is on its way to it. What was certainly not
+looked at is sent again, and what went out on a reused connection, of which nothing came back, if it
+is safe to send twice. A body would have to have been kept for it, so a request with one is not.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _MOST: Final = 3
 def may_send_again(error: ProxyError, head: RequestHead, record: Record) -> bool:
     """Asked when an attempt has failed before anything of its answer was passed on."""
     safe = error.retry is Retry.ALWAYS or (
-        error.retry is Retry.IF_SAFE and head.method in IDEMPOTENT
+        error.retry is Retry.IF_SAFE and head.method in IDEMPOTENT and record.reused
     )
     bodiless = head.length == 0 and not head.upgrade
-    return safe and bodiless and record.reused and record.attempt_count <= _MOST
+    return safe and bodiless and record.attempt_count <= _MOST

@@ -265,7 +265,10 @@ class ClientStream(Stream):
             said = "the upstream closed the connection"
             if isinstance(lost, TlsFailure):
                 said = f"TLS: {lost.reason}"
-            self.fail(ProxyError(Kind.UPSTREAM_CLOSED, said))
+            # Its GOAWAY may have been overtaken by the end, as that of a server which closes with
+            # requests unread.
+            again = Retry.NEVER if self._answered else Retry.IF_SAFE
+            self.fail(ProxyError(Kind.UPSTREAM_CLOSED, said, retry=again))
         elif code == Code.REFUSED_STREAM.value:
             self.fail(ProxyError(Kind.UPSTREAM_RESET, "refused stream", retry=Retry.ALWAYS))
         else:
