@@ -59,7 +59,7 @@ PLAIN: dict[str, tuple[tuple[str, ...], str]] = {
     "meshproxy_metric_series_dropped_total": ((), "Label sets counted as other, past the bound."),
     "meshproxy_request_resends_total": (
         (),
-        "Requests sent once more because a reused connection had been closed.",
+        "Requests sent once more, as the upstream was closing its connection.",
     ),
 }
 """Plain counters: their label names and help."""
