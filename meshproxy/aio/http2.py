@@ -214,9 +214,7 @@ class Http2Connection(asyncio.Protocol):
         self.lost = exc
         if self._keepalive is not None:
             self._keepalive.stop()
-        for stream in list(self.streams.values()):
-            self.forget(stream)
-            stream.on_reset(Code.CANCEL.value, "")
+        self.end_streams()
 
     def pause_writing(self) -> None:
         self.stopped = True
@@ -296,6 +294,12 @@ class Http2Connection(asyncio.Protocol):
             data = self.codec.take()
             if data:
                 self._transport.write(data)
+
+    def end_streams(self) -> None:
+        """They end with their connection."""
+        for stream in list(self.streams.values()):
+            self.forget(stream)
+            stream.on_reset(Code.CANCEL.value, "")
 
     def forget(self, stream: Stream) -> None:
         stream.open = False

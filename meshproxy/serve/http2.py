@@ -101,9 +101,7 @@ class Http2Server(Http2Connection):
         if self.closed or transport.is_closing():
             return
         self.closed = True
-        for stream in list(self.streams.values()):
-            self.forget(stream)
-            stream.on_reset(Code.CANCEL.value, "")
+        self.end_streams()
         transport.write_eof()
         settings = self.visit.chain.settings
         transport.set_protocol(
@@ -112,9 +110,7 @@ class Http2Server(Http2Connection):
 
     def end_silent(self, reason: str) -> None:
         self.serving.count("meshproxy_downstream_http2_ping_timeouts_total", self.listener)
-        for stream in list(self.streams.values()):
-            self.forget(stream)
-            stream.on_reset(Code.CANCEL.value, "")
+        self.end_streams()
 
     def count_broken(self, details: str) -> None:
         self.serving.count("meshproxy_downstream_protocol_errors_total", self.listener, details)

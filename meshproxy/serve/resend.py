@@ -1,4 +1,4 @@
-"""Whether a request is sent once more: the keep-alive race, and nothing else.
+"""Whether a request is sent once more: the upstream was going away, and nothing else.
 
 An upstream may close an idle connection while a request is on its way to it. What was certainly not
 looked at is sent again, and what went out on a reused connection, of which nothing came back, if it

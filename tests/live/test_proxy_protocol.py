@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support import nginx as support
 from tests.support.hop import BACK, FRONT, FRONT_ID, Apps, ours
 from tests.support.http2 import Http2Client
 from tests.support.namespaces import tool
@@ -29,9 +30,8 @@ from tests.support.sidecar import (
 )
 
 HAPROXY = tool("haproxy") or ""
-NGINX = tool("nginx") or ""
 needs_haproxy = pytest.mark.skipif(not HAPROXY, reason="not installed: haproxy")
-needs_nginx = pytest.mark.skipif(not NGINX, reason="not installed: nginx")
+needs_nginx = pytest.mark.skipif(not support.NGINX, reason="not installed: nginx")
 pytestmark = pytest.mark.peer
 
 CLIENT = "127.0.0.5"
@@ -49,27 +49,13 @@ frontend in
 backend out
   server s {address}:{target} {send}
 """
-NGINX_CONF = """\
-{user}
-daemon off;
-worker_processes 1;
-error_log {{folder}}/error.log;
-pid {{folder}}/nginx.pid;
-events {{ worker_connections 64; }}
-http {{
-  access_log off;
-  client_body_temp_path {{folder}}/body;
-  proxy_temp_path {{folder}}/proxy;
-  fastcgi_temp_path {{folder}}/fastcgi;
-  uwsgi_temp_path {{folder}}/uwsgi;
-  scgi_temp_path {{folder}}/scgi;
-  server {{
-    listen {address}:{port} {listen};
-    {tls}
-    location / {{
-      set $client "$proxy_protocol_addr:$proxy_protocol_port";
-      return 200 "$client $proxy_protocol_server_port $connection";
-    }}
+SERVER = """\
+server {{
+  listen {address}:{port} {listen};
+  {tls}
+  location / {{
+    set $client "$proxy_protocol_addr:$proxy_protocol_port";
+    return 200 "$client $proxy_protocol_server_port $connection";
   }}
 }}
 """
@@ -90,12 +76,8 @@ def haproxy(target: int, *, send: str = "", accept: str = "", mode: str = "tcp")
 @contextlib.contextmanager
 def nginx(listen: str, tls: str = "", **files: bytes) -> Iterator[int]:
     port = free_port()
-    user = "user root;" if os.geteuid() == 0 else ""
-    conf = NGINX_CONF.format(user=user, address=LOCAL, port=port, listen=listen, tls=tls)
-    found = {"nginx.conf": conf.replace("{{folder}}", "{folder}"), **files}
-    with running(
-        lambda folder: [NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf")], port, found
-    ):
+    inside = SERVER.format(address=LOCAL, port=port, listen=listen, tls=tls)
+    with support.nginx(inside, port, files):
         yield port
 
 
