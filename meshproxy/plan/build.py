@@ -79,7 +79,21 @@ class Builder:
         return slot
 
     def steps(self, snapshot: Snapshot, generation: int) -> Generator[None, None, Plan]:
-        """Build the plan; each ``next`` is a small step. Its value is for `commit`."""
+        """Build the plan; each ``next`` is a small step. Its value is for `commit`.
+
+        What was opened for a plan that fails, or that a newer one overtakes, is let go again.
+        """
+        opened: list[ClusterPlan] = []
+        try:
+            return (yield from self._steps(snapshot, generation, opened))
+        except BaseException:
+            for cluster in opened:
+                self.names.close(cluster)
+            raise
+
+    def _steps(
+        self, snapshot: Snapshot, generation: int, opened: list[ClusterPlan]
+    ) -> Generator[None, None, Plan]:
         plan = Plan(generation, snapshot.settings)
         plan.trust_domains = frozenset((snapshot.trust_domain, *snapshot.trust_domain_aliases))
         plan.mesh_tls = snapshot.mesh_tls
@@ -93,6 +107,7 @@ class Builder:
                 yield
             if found is None or found[0] is not cluster:
                 found = cluster, self._cluster(cluster)
+                opened.append(found[1])
             clusters[name] = found
             plan.clusters[name] = found[1]
         hosts: dict[str, tuple[VirtualHost, HostPlan]] = {}

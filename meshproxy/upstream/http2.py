@@ -262,12 +262,13 @@ class ClientStream(Stream):
             self.fail(ProxyError(Kind.UPSTREAM_PROTOCOL, reason))
         elif self.connection.closed:
             lost = self.connection.lost
-            said = "the upstream closed the connection"
             if isinstance(lost, TlsFailure):
-                said = f"TLS: {lost.reason}"
+                self.fail(ProxyError(Kind.UPSTREAM_CLOSED, f"TLS: {lost.reason}"))
+                return
             # Its GOAWAY may have been overtaken by the end, as that of a server which closes with
             # requests unread.
             again = Retry.NEVER if self._answered else Retry.IF_SAFE
+            said = "the upstream closed the connection"
             self.fail(ProxyError(Kind.UPSTREAM_CLOSED, said, retry=again))
         elif code == Code.REFUSED_STREAM.value:
             self.fail(ProxyError(Kind.UPSTREAM_RESET, "refused stream", retry=Retry.ALWAYS))

@@ -275,7 +275,8 @@ class FastCodec(Control):
             self._last = stream_id
             if len(self._streams) >= self._max_streams:
                 self._floods.owed()
-                self._floods.we_reset(self._stream_receive_window)
+                if not last:
+                    self._floods.we_reset(self._stream_receive_window)
                 self._out.append(frames.rst_stream(stream_id, REFUSED))
                 self._remember(stream_id, RESET_BY_US)
                 return

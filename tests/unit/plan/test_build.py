@@ -77,6 +77,18 @@ def test_endpoints_that_no_plan_names_are_forgotten() -> None:
     assert [str(state.address) for state in path.registry] == ["10.9.9.9:80"]
 
 
+def test_a_plan_that_is_overtaken_holds_nothing() -> None:
+    path = DataPath(outbound())
+    known = len(path.registry)
+    newer = outbound(clusters=[a_cluster(), a_cluster("outbound|80|v2|shop", "10.9.9.9:80")])
+    steps = path.builder.steps(newer, 2)
+    while len(path.registry) == known:
+        next(steps)
+    steps.close()
+    path.registry.sweep()
+    assert len(path.registry) == known
+
+
 def test_the_first_chain_to_claim_a_place_keeps_it() -> None:
     plan = DataPath(outbound()).plans.current
     listener = plan.listeners["out"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from meshproxy.model.cluster import UpstreamHttp
+from meshproxy.tls.errors import TlsFailure
 from tests.support import frames
 from tests.support.fakes import FakeTransport
 from tests.support.frames import ACK, END_HEADERS, OK, SETTINGS, frame, headers, number, rst
@@ -64,6 +65,14 @@ def test_a_connection_that_is_lost(request_: bytes, again: bool, resent: bool) -
     server.lose()
     assert bool(path.dials()) == resent
     assert client.take().startswith(b"" if resent else b"HTTP/1.1 503 ")
+
+
+def test_not_when_tls_was_refused() -> None:
+    """In TLS 1.3 the server tells what it thinks of our certificate behind our first request."""
+    path, client, server, _ = asked(GET, True)
+    server.lose(TlsFailure("alert", "it knows no such authority"))
+    assert path.dials() == []
+    assert client.take().startswith(b"HTTP/1.1 503 ")
 
 
 def test_not_when_the_answer_has_begun() -> None:

@@ -253,6 +253,12 @@ def test_nor_is_the_body_of_a_request_that_we_refused() -> None:
     assert late(codec, 100_000 + MOST + 1) == 100_000 + MOST
 
 
+def test_a_request_without_a_body_that_we_refused_has_nothing_on_its_way() -> None:
+    codec = server(streams=0)
+    codec.receive(headers(1))
+    assert late(codec, MOST + 1) == MOST
+
+
 def test_what_has_ended_has_nothing_on_its_way() -> None:
     codec = server()
     codec.receive(headers(1))
