@@ -28,6 +28,7 @@ class Retry(Enum):
     NEVER = "never"
     IF_SAFE = "if-safe"  # nothing came back on a reused connection: right for idempotent requests
     ALWAYS = "always"  # the request has certainly not been seen by the upstream
+    ELSEWHERE = "elsewhere"  # nor has it, and the connection takes no more: on another one
 
 
 class Kind(Enum):

@@ -22,13 +22,15 @@ class Pooled(Protocol):
 class Pool:
     """The connections of one endpoint that are ready for a request."""
 
-    __slots__ = ("_idle", "_max_idle", "open", "shared")
+    __slots__ = ("_idle", "_max_idle", "max_streams", "open", "shared")
 
     def __init__(self, max_idle: int) -> None:
         self._idle: deque[Pooled] = deque()
         self._max_idle = max_idle
         self.open = 0  # connections that exist: busy, idle or being dialled
         self.shared: list[Any] = []  # HTTP/2 connections with room for another stream
+        # At a time on one HTTP/2 connection, by the peer's latest settings; 0: it has said nothing.
+        self.max_streams = 0
 
     def take(self) -> Pooled | None:
         """The connection used last, which the peer is least likely to have given up on."""

@@ -15,13 +15,18 @@ from meshproxy.wire.heads import RequestHead
 
 # RFC 9110 9.2.2: sending these twice has the effect of sending them once.
 IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
+# Times. A server that goes away after so many requests may have others of its connections go, too:
+# each is used up by it, so that sending again adds nothing to its load.
 _MOST: Final = 3
+_MOST_ELSEWHERE: Final = 10
 
 
 def may_send_again(error: ProxyError, head: RequestHead, record: Record) -> bool:
     """Asked when an attempt has failed before anything of its answer was passed on."""
-    safe = error.retry is Retry.ALWAYS or (
-        error.retry is Retry.IF_SAFE and head.method in IDEMPOTENT and record.reused
+    retry = error.retry
+    safe = retry in (Retry.ALWAYS, Retry.ELSEWHERE) or (
+        retry is Retry.IF_SAFE and head.method in IDEMPOTENT and record.reused
     )
     bodiless = head.length == 0 and not head.upgrade
-    return safe and bodiless and record.attempt_count <= _MOST
+    most = _MOST_ELSEWHERE if retry is Retry.ELSEWHERE else _MOST
+    return safe and bodiless and record.attempt_count <= most

@@ -14,11 +14,7 @@ from meshproxy.tls.errors import TlsFailure
 from meshproxy.upstream.stream import AnswerSink
 from meshproxy.wire.errors import WireError
 from meshproxy.wire.framing import tokens
-from meshproxy.wire.h2 import (
-    Code,
-    Codec,
-    GoAwayCame,
-)
+from meshproxy.wire.h2 import UNLIMITED, Code, Codec, GoAwayCame
 from meshproxy.wire.h2_heads import (
     check_trailers,
     in_lower_case,
@@ -43,10 +39,16 @@ class Http2Client(Http2Connection):
         self.reused = False
         self._unsettled: list[Callable[[], None]] = []  # who waits for the peer's settings
         self.leaving = False  # no further stream may be opened
+        # Requests may be sent before the peer's settings come. It refuses what is too many, so what
+        # it said on an earlier connection holds until then.
+        self._max_streams = endpoint.pool.max_streams or UNLIMITED
 
     @property
     def has_room(self) -> bool:
-        return not self.leaving and not self.closed and len(self.streams) < self.codec.max_streams()
+        if self.leaving or self.closed:
+            return False
+        open_now = len(self.streams)
+        return open_now < self._max_streams and open_now < self.codec.max_streams()
 
     def open_stream(self) -> ClientStream:
         """A stream for one request; it takes part once `send_request` is called."""
@@ -74,6 +76,11 @@ class Http2Client(Http2Connection):
             self._unsettled.append(tell)
 
     def on_settings(self) -> None:
+        self._max_streams = UNLIMITED
+        self._endpoint.pool.max_streams = max(1, self.codec.max_streams())
+        self._tell_settled()
+
+    def _tell_settled(self) -> None:
         waiting, self._unsettled = self._unsettled, []
         for tell in waiting:
             tell()
@@ -83,7 +90,7 @@ class Http2Client(Http2Connection):
         self._endpoint.pool.forget(self)
         self._fail_above(
             event.last_id,
-            ProxyError(Kind.UPSTREAM_RESET, "the upstream went away first", retry=Retry.ALWAYS),
+            ProxyError(Kind.UPSTREAM_RESET, "the upstream went away first", retry=Retry.ELSEWHERE),
         )
         if not self.streams:
             self.close()
@@ -114,7 +121,7 @@ class Http2Client(Http2Connection):
         super().connection_lost(exc)
         self._endpoint.pool.open -= 1
         self._endpoint.pool.forget(self)
-        self.on_settings()
+        self._tell_settled()
 
     def forget(self, stream: Stream) -> None:
         super().forget(stream)
@@ -151,7 +158,12 @@ class ClientStream(Stream):
         self._method = head.method
         self._upgrade = head.upgrade
         if connection.closed:
-            self.fail(ProxyError(Kind.UPSTREAM_CLOSED, "the upstream closed", retry=Retry.ALWAYS))
+            closed = "the upstream closed"
+            self.fail(ProxyError(Kind.UPSTREAM_CLOSED, closed, retry=Retry.ELSEWHERE))
+            return
+        if not self.client.has_room:
+            said = "the upstream takes no more streams"
+            self.fail(ProxyError(Kind.UPSTREAM_RESET, said, retry=Retry.ALWAYS))
             return
         self.id = connection.codec.new_stream()
         connection.streams[self.id] = self

@@ -262,13 +262,18 @@ class Upstreams:
             for waiter in self._waiting.pop(endpoint):
                 waiter.on_dial_error(error)
             return
-        endpoint.pool.shared.append(client)
-        queue = self._waiting.pop(endpoint)
-        while queue and client.has_room:
+        if not client.closed and not client.leaving:
+            endpoint.pool.shared.append(client)
+        queue = self._waiting[endpoint]
+        # Where it takes nobody each one hears why, and no connections are made for ever.
+        to_tell = 0 if client.has_room else len(queue)
+        while queue and (client.has_room or to_tell > 0):
+            to_tell -= 1
             queue.popleft().on_stream(client.open_stream())
         if queue:
-            self._waiting[endpoint] = queue
             self._spawn(self._dial_http2(cluster, endpoint), endpoint)
+        else:
+            del self._waiting[endpoint]
 
     async def connect(
         self,

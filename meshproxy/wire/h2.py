@@ -208,4 +208,6 @@ class Codec:
 
 
 STREAM_WINDOWS: Final = 16  # in a connection's: so many may wait before they stop the others
+UNTIL_TOLD: Final = 100  # streams; the least that RFC 9113 6.5.2 advises a peer to take
+UNLIMITED: Final = 1 << 20  # streams, where the peer sets no limit
 ALL_STREAMS: Final = 2**31 - 1  # RFC 9113 6.8: a GOAWAY that only says that there will be another

@@ -9,14 +9,20 @@ from typing import Final
 
 from meshproxy.wire import h2_frames as frames
 from meshproxy.wire.errors import Broken, details_of
-from meshproxy.wire.h2 import Event, GoAwayCame, SettingsCame, StreamReset, WindowOpened
+from meshproxy.wire.h2 import (
+    UNLIMITED,
+    Event,
+    GoAwayCame,
+    SettingsCame,
+    StreamReset,
+    WindowOpened,
+)
 from meshproxy.wire.h2_floods import Bounds
 from meshproxy.wire.h2_frames import ACK, FRAME_BYTES, MAX_WINDOW, PING
 from meshproxy.wire.h2_sender import (
     ENDED,
     RESET_BY_PEER,
     RESET_BY_US,
-    UNLIMITED,
     Sender,
     StreamState,
 )

@@ -17,6 +17,8 @@ import hyperframe.frame
 from meshproxy.wire.errors import WireError
 from meshproxy.wire.h2 import (
     STREAM_WINDOWS,
+    UNLIMITED,
+    UNTIL_TOLD,
     Code,
     Codec,
     DataCame,
@@ -190,7 +192,9 @@ class ReferenceCodec(Codec):
         return self._conn.highest_inbound_stream_id
 
     def max_streams(self) -> int:
-        return min(self._conn.remote_settings.max_concurrent_streams, 1 << 20)
+        if not self._settled:
+            return UNTIL_TOLD
+        return min(self._conn.remote_settings.max_concurrent_streams, UNLIMITED)
 
     def upgrades(self) -> bool | None:
         return bool(self._conn.remote_settings.enable_connect_protocol) if self._settled else None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from meshproxy.wire import h2_frames as frames
-from meshproxy.wire.h2 import STREAM_WINDOWS, Code, Codec
+from meshproxy.wire.h2 import STREAM_WINDOWS, UNTIL_TOLD, Code, Codec
 from meshproxy.wire.h2_floods import Bounds, Floods
 from meshproxy.wire.h2_frames import (
     DATA,
@@ -25,8 +25,6 @@ from meshproxy.wire.h2_frames import (
 from meshproxy.wire.heads import Headers
 from meshproxy.wire.hpack_encoder import Encoder
 
-UNLIMITED: Final = 1 << 20  # streams, where the peer sets no limit
-_UNTIL_TOLD: Final = 100  # streams; the least that RFC 9113 6.5.2 advises a peer to take
 _HEAD: Final[Any] = (b":method", b"HEAD")
 _CONNECT: Final[Any] = (b":method", b"CONNECT")
 
@@ -88,7 +86,7 @@ class Sender(Codec):
         self._send_window = WINDOW
         self._stream_send_window = WINDOW
         self._peer_frame = FRAME_BYTES
-        self._peer_streams = _UNTIL_TOLD
+        self._peer_streams = UNTIL_TOLD
         # What we let the peer do. Until it knows our settings it goes by the default window.
         self._connection_window = min(max(WINDOW, window * STREAM_WINDOWS), MAX_WINDOW)
         self._receive_window = self._connection_window

@@ -8,7 +8,17 @@ from meshproxy.model.cluster import UpstreamHttp
 from meshproxy.tls.errors import TlsFailure
 from tests.support import frames
 from tests.support.fakes import FakeTransport
-from tests.support.frames import ACK, END_HEADERS, OK, SETTINGS, frame, headers, number, rst
+from tests.support.frames import (
+    ACK,
+    END_HEADERS,
+    HEADERS,
+    OK,
+    SETTINGS,
+    frame,
+    headers,
+    number,
+    rst,
+)
 from tests.support.models import a_cluster, outbound
 from tests.support.path import DataPath
 
@@ -52,6 +62,25 @@ def test_what_was_certainly_not_looked_at(request_: bytes, again: bool, how: str
         stream += 2  # the same connection takes it
     server.receive(headers(stream, OK))
     assert client.take().startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("how", ["goaway", "refused"])
+def test_how_often(how: str) -> None:
+    """A server that goes away after some requests may do so on several connections in a row; one
+    that refuses a few times has its reasons."""
+    path, client, server, stream = asked(GET, False)
+    sent = 1
+    while not (answer := client.take()):
+        assert sent < 20
+        server.receive(go_away(0) if how == "goaway" else rst(stream, REFUSED))
+        if path.dials():
+            server = path.dialled()
+            server.receive(frames.settings() + frame(SETTINGS, ACK))
+            stream = -1
+        stream += 2
+        sent += HEADERS in [kind for kind, *_ in frames.cut(server.take())]
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert sent == (11 if how == "goaway" else 4)
 
 
 @pytest.mark.parametrize(
