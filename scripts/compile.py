@@ -45,7 +45,7 @@ _ROOMS = {
         "tcp",
         "visit",
     ),
-    "telemetry": ("access_log", "metrics", "operators"),
+    "telemetry": ("access_log", "log_parts", "metrics", "operators"),
     "tls": ("layer",),
     "upstream": ("http1", "http2", "stream", "tcp", "upgrading", "upstreams", "waiter"),
     "wire": (

@@ -192,8 +192,7 @@ class Builder:
 
     def _log_sink(self, log: AccessLog) -> LogSink:
         line = compile_access_log(log, self._context.environment)
-        write = self._context.open_log(log.path)
-        return lambda record: write(line(record))
+        return LogSink(line, self._context.open_log(log.path))
 
     @property
     def counters(self) -> Counters:

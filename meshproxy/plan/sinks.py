@@ -9,10 +9,21 @@ from meshproxy.model.cluster import NO_SERVICE
 from meshproxy.model.workload import Workload
 from meshproxy.plan.plan import ClusterPlan
 from meshproxy.record import Record, Secured
+from meshproxy.telemetry.access_log import LineWriter
 from meshproxy.telemetry.labels import labels
 from meshproxy.telemetry.metrics import Counters, HttpCell, TcpCell
 
-LogSink = Callable[[Record], None]
+
+class LogSink:
+    """One log: how its lines are made, and where they go."""
+
+    def __init__(self, line: LineWriter, write: Callable[[str], None]) -> None:
+        self._line = line
+        self._write = write
+
+    def write(self, record: Record) -> None:
+        self._write(self._line.line(record))
+
 
 _NAMED_BY_ROUTE = {"block_all": "BlackHoleCluster", "allow_any": "PassthroughCluster"}
 _OWN_NAMES = frozenset({"BlackHoleCluster", "PassthroughCluster", "InboundPassthroughCluster"})
@@ -52,7 +63,7 @@ class Sink:
             cell = self._find_http(key, record, secured)
         cell.count(record.duration_ms, record.wire_in, record.wire_out)
         for log in self._logs:
-            log(record)
+            log.write(record)
 
     def _host(self, record: Record) -> tuple[bytes, Any]:
         host = record.request.authority if self._outbound and record.request is not None else b""
@@ -100,7 +111,7 @@ class Sink:
 
     def finish_tcp(self, record: Record) -> None:
         for log in self._logs:
-            log(record)
+            log.write(record)
 
     def _service(self, record: Record) -> tuple[str, str, str]:
         """Host, short name and namespace of the service that was asked for."""

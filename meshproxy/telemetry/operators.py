@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from meshproxy.base.addr import Address
 from meshproxy.model.logformat import Operator
@@ -262,22 +263,40 @@ def _start_time(argument: str | None) -> Get:
     """``YYYY-MM-DDThh:mm:ss.mmmZ``, or strftime with ``%s``, ``%f``, ``%1f``…``%9f``."""
     if argument:
         return lambda record: _strftime(argument, record.wall)
-    show = start_time()
-    return lambda record: show(record.wall)
+    clock = Clock()
+    return lambda record: clock.text(record.wall)
 
 
-def start_time() -> Callable[[float], str]:
-    """Seconds since the epoch as text; the part down to the second is made once a second."""
-    second, prefix = -1, ""
+_THOUSANDTHS: Final = tuple(f".{number:03d}Z" for number in range(1000))
 
-    def show(wall: float) -> str:
-        nonlocal second, prefix
-        whole = int(wall)
-        if whole != second:
-            second, prefix = whole, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
-        return "%s.%03dZ" % (prefix, (wall - whole) * 1000)  # noqa: UP031 (twice as fast)
 
-    return show
+class Clock:
+    """Seconds since the epoch as ``YYYY-MM-DDThh:mm:ss.mmmZ``; ``before`` stands in front.
+
+    What is there down to the second is made once a second, and many requests begin in the same
+    thousandth.
+    """
+
+    def __init__(self, before: str = "", after: str = "") -> None:
+        self._before = before
+        self._after = after
+        self._second = -1
+        self._prefix = ""
+        self._last = -1
+        self._text = ""
+
+    def text(self, wall: float) -> str:
+        thousandths = int(wall * 1000)
+        if thousandths != self._last:
+            second = thousandths // 1000
+            if second != self._second:
+                self._second = second
+                self._prefix = self._before + time.strftime(
+                    "%Y-%m-%dT%H:%M:%S", time.gmtime(second)
+                )
+            self._last = thousandths
+            self._text = self._prefix + _THOUSANDTHS[thousandths - second * 1000] + self._after
+        return self._text
 
 
 def _strftime(spec: str, wall: float) -> str:
