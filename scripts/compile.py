@@ -28,6 +28,7 @@ _ROOMS = {
     "aio": ("http2", "outbox", "protocol", "timers"),
     "base": ("errors",),
     "cluster": ("balance", "endpoints", "pool"),
+    "export": ("log_writer",),
     "plan": ("hosts", "plan", "sinks"),
     "policy": ("attributes", "checks", "judge", "texts"),
     "route": ("match", "rewrite", "split", "table"),

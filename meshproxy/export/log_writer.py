@@ -61,8 +61,8 @@ class LogWriter:
         self._next_batch = _BATCH
         self._fd = -1
         self._regular = False
-        self._thread = threading.Thread(target=self._run, name=f"log {path}", daemon=True)
-        self._thread.start()
+        self._flusher = threading.Thread(target=self._run, name=f"log {path}", daemon=True)
+        self._flusher.start()
 
     def write(self, line: str) -> None:
         added = self._added
@@ -91,7 +91,7 @@ class LogWriter:
         """Write what is there, but do not wait for ever on a sink that takes nothing."""
         self.flush()
         self._queue.put(_Order.STOP)
-        self._thread.join(seconds)
+        self._flusher.join(seconds)
 
     # The thread.
 
