@@ -26,7 +26,7 @@ from pathlib import Path
 _ROOMS = {
     "": ("record",),
     "aio": ("http2", "outbox", "protocol", "timers"),
-    "base": ("errors",),
+    "base": ("errors", "lookup"),
     "cluster": ("balance", "endpoints", "pool"),
     "export": ("log_writer",),
     "plan": ("hosts", "plan", "sinks"),

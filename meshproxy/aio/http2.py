@@ -8,9 +8,8 @@ slow reader on one side slows the sender on the other, stream by stream.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 
-from meshproxy.aio.outbox import BULK, Outbox
+from meshproxy.aio.outbox import BULK, Outbox, Writer
 from meshproxy.aio.ping import PingKeepalive
 from meshproxy.aio.timers import Timers
 from meshproxy.base.addr import Address
@@ -41,7 +40,7 @@ class Stream:
         self.connection = connection
         self.id = stream_id
         self.open = True
-        self._queue: deque[bytes] = deque()
+        self._queue: list[bytes] = []
         self._queued_end: Headers | None = None
         self._blocked = False
         self._paused = False
@@ -97,9 +96,9 @@ class Stream:
             room = codec.window(self.id)
             if room <= 0:
                 break
-            data = self._queue.popleft()
+            data = self._queue.pop(0)
             if len(data) > room:
-                self._queue.appendleft(data[room:])
+                self._queue.insert(0, data[room:])
                 data = data[:room]
             last = not self._queue and self._queued_end == []
             codec.send_data(self.id, data, last)
@@ -156,7 +155,7 @@ class Stream:
             self.connection.flush()
 
 
-class Http2Connection(asyncio.Protocol):
+class Http2Connection(asyncio.Protocol, Writer):
     """Frames on a transport. Subclasses make streams for requests, or requests on streams."""
 
     def __init__(self, codec: Codec, settings: Settings, outbox: Outbox, timers: Timers) -> None:
@@ -303,7 +302,8 @@ class Http2Connection(asyncio.Protocol):
 
     def forget(self, stream: Stream) -> None:
         stream.open = False
-        self.streams.pop(stream.id, None)
+        if stream.id in self.streams:
+            del self.streams[stream.id]
         # What it held back is thrown away, and the connection's window is the other streams', too.
         stream.resume()
 

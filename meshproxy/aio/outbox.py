@@ -14,15 +14,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from mypy_extensions import trait
+
 BULK: Final = 65536  # bytes; as much as a transport takes before it pauses its writer
 
 
-class Writer(Protocol):
+@trait
+class Writer:
     """Who has something to write."""
+
+    __slots__ = ()
 
     def write_out(self) -> None:
         """Write it now. Called at the end of the turn; the connection may be gone by then."""
-        ...
+        raise NotImplementedError
 
 
 class Soon(Protocol):

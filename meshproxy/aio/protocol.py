@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from meshproxy.aio.outbox import BULK, Outbox
+from meshproxy.aio.outbox import BULK, Outbox, Writer
 
 
-class Piecewise(asyncio.Protocol):
+class Piecewise(asyncio.Protocol, Writer):
     """A connection whose output is made of pieces, and whose input can be stopped.
 
     Pieces are appended to ``_out``; `flush` hands them to the outbox, which has all of them written
@@ -31,7 +31,9 @@ class Piecewise(asyncio.Protocol):
         out = self._out
         if out:
             self._out = []
-            size = sum(map(len, out))
+            size = 0
+            for piece in out:
+                size += len(piece)
             self.wire_out += size
             if self._queue:
                 self._queue += out

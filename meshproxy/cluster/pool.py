@@ -7,7 +7,6 @@ between; HTTP/2 connections stay here while they can take another stream.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any, Protocol
 
 
@@ -25,7 +24,7 @@ class Pool:
     __slots__ = ("_idle", "_max_idle", "max_streams", "open", "shared")
 
     def __init__(self, max_idle: int) -> None:
-        self._idle: deque[Pooled] = deque()
+        self._idle: list[Pooled] = []  # the one used last at the end
         self._max_idle = max_idle
         self.open = 0  # connections that exist: busy, idle or being dialled
         self.shared: list[Any] = []  # HTTP/2 connections with room for another stream
@@ -36,11 +35,10 @@ class Pool:
         """The connection used last, which the peer is least likely to have given up on."""
         return self._idle.pop() if self._idle else None
 
-    def put(self, connection: Pooled, now: float) -> Pooled | None:
-        """Keep a connection that has finished its request; returns one that is too many."""
-        connection.idle_since = now
+    def put(self, connection: Pooled) -> Pooled | None:
+        """Keep a connection that is idle from now on; returns one that is too many."""
         self._idle.append(connection)
-        return self._idle.popleft() if len(self._idle) > self._max_idle else None
+        return self._idle.pop(0) if len(self._idle) > self._max_idle else None
 
     def forget(self, connection: Pooled) -> None:
         """The connection has closed, or must not be used again."""
@@ -57,7 +55,7 @@ class Pool:
         """Take out the connections that have been idle since before that time."""
         gone = []
         while self._idle and self._idle[0].idle_since < before:
-            gone.append(self._idle.popleft())
+            gone.append(self._idle.pop(0))
         return gone
 
     def drain(self) -> list[Pooled]:

@@ -32,6 +32,7 @@ class ClusterPlan:
 
     __slots__ = (
         "connect_timeout",
+        "dynamic",
         "http",
         "idle_timeout",
         "keep_source",
@@ -54,6 +55,9 @@ class ClusterPlan:
         self.model = model
         self.name = model.name
         self.kind = model.kind
+        # Whether the endpoint is wherever the connection was going. Of a headless service it is, if
+        # that is one of its own; for others one is picked.
+        self.dynamic = model.kind is ClusterKind.ORIGINAL_DST
         self.http = model.http
         self.connect_timeout = model.connect_timeout
         self.idle_timeout = model.idle_timeout
@@ -74,14 +78,6 @@ class ClusterPlan:
         self.states = states
         self.pick = pick
         self.names: ClusterNames | None = None  # where DNS decides on states and pick
-
-    @property
-    def dynamic(self) -> bool:
-        """Whether the endpoint is wherever the connection was going.
-
-        Of a headless service it is, if that is one of its own; for others one is picked.
-        """
-        return self.kind is ClusterKind.ORIGINAL_DST
 
     def at(self, address: Address) -> EndpointState | None:
         """The endpoint with that address."""
@@ -194,6 +190,7 @@ class ChainPlan:
         "finish_tcp",
         "generation",
         "hosts",
+        "inbound",
         "listener",
         "mtls",
         "name",
@@ -211,6 +208,7 @@ class ChainPlan:
         self.name = name
         self.listener = listener
         self.direction = direction
+        self.inbound = direction is Direction.INBOUND
         self.generation = 0
         self.application = Application.DETECT
         self.settings = DEFAULTS
@@ -233,10 +231,6 @@ class ChainPlan:
         self.open_tcp: Callable[[Record], TcpCell] = _no_cell
         self.peer_of: Mapping[str, Peer] = {}
         self.expect: Expect | None = None  # where others may say whose connection it is
-
-    @property
-    def inbound(self) -> bool:
-        return self.direction is Direction.INBOUND
 
     def route(self, head: RequestHead) -> RoutePlan | None:
         """The route of a request; None where its host has no rule for it."""

@@ -26,7 +26,7 @@ from meshproxy.serve.local import error_answer, route_answer
 from meshproxy.serve.resend import IDEMPOTENT, may_send_again
 from meshproxy.serve.serving import Serving
 from meshproxy.serve.stream import DownstreamStream
-from meshproxy.upstream.stream import UpstreamStream
+from meshproxy.upstream.stream import AnswerSink, UpstreamStream
 from meshproxy.wire.grpc import grpc_status, is_grpc, time_limit
 from meshproxy.wire.heads import TUNNEL, Headers, RequestHead, ResponseHead, index
 
@@ -37,7 +37,7 @@ _SERVER_INBOUND: Final = (b"server", b"istio-envoy")
 _NO_TRAILERS: Final[Headers] = []
 
 
-class Exchange:
+class Exchange(AnswerSink):
     """Carries one request. It is the sink of both streams.
 
     ``started``: the answer's head has been sent. ``answered``: the answer is complete.
@@ -193,9 +193,7 @@ class Exchange:
     def _send(self, stream: UpstreamStream) -> None:
         record, head = self.record, self._head
         self._stream = stream
-        record.reused = stream.reused
-        record.upstream_local = stream.local
-        record.upstream_secured = stream.secured
+        stream.describe(record)
         stream.send_request(head, self._headers, self)
         if self._held:  # since before there was anything to stop
             stream.pause()
@@ -384,6 +382,6 @@ class Exchange:
             self._endpoint.release(record.code, record.flags)
         downstream.flush()
         record.duration_ms = int((self._serving.now() - record.start) * 1000)
-        record.wire_in, record.wire_out = downstream.wire_in, downstream.wire_out
+        downstream.measure(record)
         self._serving.ledger.add(record)
         downstream.done()

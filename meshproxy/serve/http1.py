@@ -12,14 +12,17 @@ import asyncio
 from meshproxy.aio.protocol import Piecewise
 from meshproxy.aio.reset import reset
 from meshproxy.base.errors import Kind, ProxyError, Side
+from meshproxy.record import Record
 from meshproxy.serve.exchange import Exchange
 from meshproxy.serve.h2c import SWITCHING, server_for, take_over
 from meshproxy.serve.linger import Discard
 from meshproxy.serve.refusal import as_problem, needs_length, refusal
 from meshproxy.serve.serving import GRACE
+from meshproxy.serve.stream import DownstreamStream
 from meshproxy.serve.visit import Visit
 from meshproxy.wire import h1_write
 from meshproxy.wire.errors import WireError
+from meshproxy.wire.h1_write import CHUNKED_CODING, CLOSE, KEEP_ALIVE, NO_BODY
 from meshproxy.wire.heads import (
     CHUNKED,
     HTTP10,
@@ -31,14 +34,8 @@ from meshproxy.wire.heads import (
 )
 from meshproxy.wire.upgrade import CONNECT, H2C, http1_agreement
 
-_PROTOCOLS = {10: "HTTP/1.0", 11: "HTTP/1.1"}
-_CLOSE = (b"connection", b"close")
-_KEEP_ALIVE = (b"connection", b"keep-alive")
-_NO_BODY = (b"content-length", b"0")
-_CHUNKED = (b"transfer-encoding", b"chunked")
 
-
-class Http1Server(Piecewise):
+class Http1Server(Piecewise, DownstreamStream):
     def __init__(self, visit: Visit) -> None:
         serving, chain = visit.serving, visit.chain
         super().__init__(serving.outbox)
@@ -179,7 +176,7 @@ class Http1Server(Piecewise):
         if head.upgrade == H2C and self._become_http2(head):
             return
         record = visit.record()
-        record.protocol = _PROTOCOLS[head.version]
+        record.protocol = "HTTP/1.0" if head.version == HTTP10 else "HTTP/1.1"
         record.request = head
         record.path = head.path
         self._head = head
@@ -214,7 +211,7 @@ class Http1Server(Piecewise):
             return
         record = self._visit.record()
         answer, body = refusal(problem, error.details, record)
-        headers = [*answer.headers, (b"date", serving.date), _CLOSE]
+        headers = [*answer.headers, (b"date", serving.date), CLOSE]
         self._out += [h1_write.response_head(answer.status, b"", headers), body]
         self.flush()
         record.wire_out = self.wire_out
@@ -222,6 +219,10 @@ class Http1Server(Piecewise):
         self._linger()
 
     # The exchange calls these.
+
+    def measure(self, record: Record) -> None:
+        record.wire_in = self.wire_in
+        record.wire_out = self.wire_out
 
     def start_body(self) -> None:
         self._body_wanted = True
@@ -273,16 +274,16 @@ class Http1Server(Piecewise):
                     self._cut_at_end = True
                 else:
                     self._answer_chunked = True
-                    headers.append(_CHUNKED)
+                    headers.append(CHUNKED_CODING)
             elif not length and needs_length(head, request):
-                headers.append(_NO_BODY)
+                headers.append(NO_BODY)
             if request.upgrade == CONNECT:
                 self._closing = True  # what the client takes for a tunnel must not become requests
             if self._closing or self._cut_at_end or self._draining:
                 self._closing = True
-                headers.append(_CLOSE)
+                headers.append(CLOSE)
             elif request.version == HTTP10:
-                headers.append(_KEEP_ALIVE)
+                headers.append(KEEP_ALIVE)
         self._out.append(h1_write.response_head(head.status, head.reason, headers))
 
     def send_data(self, data: bytes) -> None:

@@ -7,9 +7,11 @@ from typing import Final
 from meshproxy.aio.http2 import Http2Connection, Stream
 from meshproxy.base.errors import Kind, ProxyError, Side
 from meshproxy.plan.plan import ChainPlan
+from meshproxy.record import Record
 from meshproxy.serve.exchange import Exchange
 from meshproxy.serve.linger import Discard
 from meshproxy.serve.refusal import as_problem, stream_refusal
+from meshproxy.serve.stream import DownstreamStream
 from meshproxy.serve.visit import Visit
 from meshproxy.wire.errors import WireError
 from meshproxy.wire.h2 import (
@@ -161,9 +163,7 @@ class Http2Server(Http2Connection):
             self.close()
 
 
-class ServerStream(Stream):
-    """A `DownstreamStream`."""
-
+class ServerStream(Stream, DownstreamStream):
     def __init__(self, server: Http2Server, stream_id: int) -> None:
         super().__init__(server, stream_id)
         self._server = server
@@ -258,6 +258,10 @@ class ServerStream(Stream):
             self._exchange.on_client_writable(writable)
 
     # The exchange calls these.
+
+    def measure(self, record: Record) -> None:
+        record.wire_in = self.wire_in
+        record.wire_out = self.wire_out
 
     def start_body(self) -> None:
         self._started = True

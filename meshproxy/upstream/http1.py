@@ -11,9 +11,9 @@ from meshproxy.aio.reset import reset
 from meshproxy.base.addr import Address
 from meshproxy.base.errors import Kind, ProxyError, Retry
 from meshproxy.cluster.endpoints import EndpointState
-from meshproxy.record import NO_ADDRESS, Secured
+from meshproxy.record import NO_ADDRESS, Record, Secured
 from meshproxy.tls.errors import TlsFailure
-from meshproxy.upstream.stream import AnswerSink
+from meshproxy.upstream.stream import AnswerSink, UpstreamStream
 from meshproxy.wire import h1_write
 from meshproxy.wire.errors import TooLarge, WireError
 from meshproxy.wire.h1 import Reader
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from meshproxy.upstream.upstreams import Upstreams
 
 
-class Http1Client(Piecewise):
-    """An `UpstreamStream` for the request it carries; a `Pooled` connection between requests."""
+class Http1Client(Piecewise, UpstreamStream):
+    """The stream of the request it carries; a `Pooled` connection between requests."""
 
     def __init__(self, upstreams: Upstreams, endpoint: EndpointState, reader: Reader) -> None:
         super().__init__(upstreams.outbox)
@@ -62,7 +62,8 @@ class Http1Client(Piecewise):
             self.local = Address(name[0], name[1])
 
     def data_received(self, data: bytes) -> None:
-        if self._sink is None:
+        sink = self._sink
+        if sink is None:
             self.close()  # an answer to nothing
             return
         self._heard = True
@@ -81,8 +82,8 @@ class Http1Client(Piecewise):
             )
             self._fail(ProxyError(kind, error.reason))
             return
-        if self._sink is not None:
-            self._sink.on_answer_flush()
+        if self._sink is sink:
+            sink.on_answer_flush()
 
     def eof_received(self) -> bool:
         sink = self._sink
@@ -118,6 +119,11 @@ class Http1Client(Piecewise):
 
     # The exchange calls these.
 
+    def describe(self, record: Record) -> None:
+        record.reused = self.reused
+        record.upstream_local = self.local
+        record.upstream_secured = self.secured
+
     def send_request(self, head: RequestHead, headers: Headers, sink: AnswerSink) -> None:
         self._sink = sink
         self._out = []
@@ -132,7 +138,7 @@ class Http1Client(Piecewise):
         if b"host" not in head.fields:
             headers = [(b"host", head.authority), *headers]
         if self._chunked:
-            headers.append((b"transfer-encoding", b"chunked"))
+            headers.append(h1_write.CHUNKED_CODING)
         if head.upgrade and head.upgrade != b"CONNECT":
             headers.append((b"connection", b"upgrade"))
             headers.append((b"upgrade", head.fields[b"upgrade"]))
@@ -228,13 +234,13 @@ class Http1Client(Piecewise):
             raise WireError(f"{answer.status} and no other protocol, which was asked for")
 
     def _read_body(self) -> None:
-        reader = self._reader
+        reader, sink = self._reader, self._sink
         while not reader.ended:
             data = reader.body()
             if data:
-                assert self._sink is not None
-                self._sink.on_answer_data(data)
-                if self._sink is None:
+                assert sink is not None
+                sink.on_answer_data(data)
+                if self._sink is not sink:
                     return  # cancelled meanwhile
             elif not reader.ended:
                 return

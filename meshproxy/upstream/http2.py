@@ -6,12 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from meshproxy.aio.http2 import Http2Connection, Stream
-from meshproxy.base.addr import Address
 from meshproxy.base.errors import Kind, ProxyError, Retry
 from meshproxy.cluster.endpoints import EndpointState
-from meshproxy.record import Secured
+from meshproxy.record import Record
 from meshproxy.tls.errors import TlsFailure
-from meshproxy.upstream.stream import AnswerSink
+from meshproxy.upstream.stream import AnswerSink, UpstreamStream
 from meshproxy.wire.errors import WireError
 from meshproxy.wire.framing import tokens
 from meshproxy.wire.h2 import UNLIMITED, Code, Codec, GoAwayCame
@@ -131,9 +130,7 @@ class Http2Client(Http2Connection):
                 self.close()
 
 
-class ClientStream(Stream):
-    """An `UpstreamStream`."""
-
+class ClientStream(Stream, UpstreamStream):
     def __init__(self, client: Http2Client) -> None:
         super().__init__(client, 0)
         self.client = client
@@ -142,15 +139,13 @@ class ClientStream(Stream):
         self._answered = False
         self._sent = False
         self._tunnel = False
-        self.reused = client.reused
+        self._reused = client.reused
 
-    @property
-    def local(self) -> Address:
-        return self.connection.local
-
-    @property
-    def secured(self) -> Secured | None:
-        return self.connection.secured
+    def describe(self, record: Record) -> None:
+        connection = self.connection
+        record.reused = self._reused
+        record.upstream_local = connection.local
+        record.upstream_secured = connection.secured
 
     def send_request(self, head: RequestHead, headers: Headers, sink: AnswerSink) -> None:
         connection = self.connection
@@ -177,7 +172,7 @@ class ClientStream(Stream):
                 (b":authority", head.authority),
                 (b":path", head.path),
             ]
-        lines += [pair for pair in in_lower_case(headers) if pair[0] != b"host"]
+        lines += in_lower_case(headers, but=b"host")
         te = head.fields.get(b"te")
         if te is not None and b"trailers" in tokens(te):
             lines.append((b"te", b"trailers"))
@@ -241,10 +236,11 @@ class ClientStream(Stream):
             self.write_end([])  # refused: what the client meant for the tunnel is not sent
 
     def on_data(self, data: bytes) -> None:
-        if self._sink is not None and data:
-            self._sink.on_answer_data(data)
-            if self._sink is not None:
-                self._sink.on_answer_flush()
+        sink = self._sink
+        if sink is not None and data:
+            sink.on_answer_data(data)
+            if self._sink is sink:
+                sink.on_answer_flush()
 
     def on_end(self, trailers: Headers) -> None:
         try:

@@ -347,7 +347,8 @@ class Upstreams:
 
     def put_back(self, endpoint: EndpointState, client: Http1Client) -> None:
         """The connection has finished its request, or was not wanted after all."""
-        surplus = endpoint.pool.put(client, self.loop.time())
+        client.idle_since = self.loop.time()
+        surplus = endpoint.pool.put(client)
         if surplus is not None:
             surplus.close()
 

@@ -12,58 +12,55 @@ who understands heads and bodies; `wire/framing.py` rules over both.
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from meshproxy.wire.errors import TooLarge, WireError
 from meshproxy.wire.heads import HTTP10, HTTP11, Headers, RequestHead, ResponseHead
 
 _SHORTEST_HEAD = 12  # "HTTP/1.1 200"; anything that ends sooner is empty lines or broken
 
 
-class Reader(Protocol):
+class Reader:
     """One direction of an HTTP/1 connection. Methods raise ``WireError`` for broken input."""
 
-    buffer: bytes
-    """What was handed in and not given out yet."""
-    ended: bool
-    """The current message's last byte was given out (also true before the first one)."""
-    trailers: Headers
-    """Valid once ``ended``."""
-    body_bytes: int
-    """Bytes that the current message's body took on the wire so far."""
-
-    def feed(self, data: bytes) -> None: ...
-
-    def request(self, data: bytes = b"") -> RequestHead | None: ...
-
-    def response(
-        self, method: bytes, upgrade: bytes = b"", data: bytes = b""
-    ) -> ResponseHead | None: ...
-
-    def body(self) -> bytes: ...
-
-    def eof(self) -> None:
-        """The peer ended its side. Ends a body that lasts until then; else raises."""
-        ...
-
-    def tunnel(self) -> None:
-        """The message just read turned the connection into a tunnel: all that follows is body."""
-        ...
-
-
-class HeadCutter:
-    """Collects bytes until a whole head is there, and holds it to the bounds."""
-
-    def __init__(self, max_bytes: int, max_fields: int) -> None:
+    def __init__(self) -> None:
         self.buffer = b""
+        """What was handed in and not given out yet."""
         self.ended = True
+        """The current message's last byte was given out (also true before the first one)."""
         self.trailers: Headers = []
+        """Valid once ``ended``."""
         self.body_bytes = 0
-        self._max_bytes = max_bytes
-        self._max_fields = max_fields
+        """Bytes that the current message's body took on the wire so far."""
 
     def feed(self, data: bytes) -> None:
         self.buffer += data
+
+    def request(self, data: bytes = b"") -> RequestHead | None:
+        raise NotImplementedError
+
+    def response(
+        self, method: bytes, upgrade: bytes = b"", data: bytes = b""
+    ) -> ResponseHead | None:
+        raise NotImplementedError
+
+    def body(self) -> bytes:
+        raise NotImplementedError
+
+    def eof(self) -> None:
+        """The peer ended its side. Ends a body that lasts until then; else raises."""
+        raise NotImplementedError
+
+    def tunnel(self) -> None:
+        """The message just read turned the connection into a tunnel: all that follows is body."""
+        raise NotImplementedError
+
+
+class HeadCutter(Reader):
+    """Collects bytes until a whole head is there, and holds it to the bounds."""
+
+    def __init__(self, max_bytes: int, max_fields: int) -> None:
+        super().__init__()
+        self._max_bytes = max_bytes
+        self._max_fields = max_fields
 
     def cut(self) -> bytes | None:
         """The next head with its empty line, taken out of the buffer; None if not all is there."""
@@ -92,12 +89,9 @@ class HeadCutter:
             raise TooLarge(f"more than {self._max_bytes} bytes of headers")
         return None
 
-    def check(self, block: bytes, version: int, headers: Headers) -> None:
+    def check(self, version: int, headers: Headers) -> None:
         """What holds for requests and answers alike, before their framing is looked at."""
         if version != HTTP11 and version != HTTP10:
             raise WireError("an HTTP version other than 1.0 and 1.1", 505)
         if len(headers) > self._max_fields:
             raise TooLarge(f"more than {self._max_fields} headers")
-        if b" \r\n" in block or b"\t\r\n" in block:
-            # RFC 9112 5.1: blanks after a value are not part of it; the fast parser leaves them.
-            headers[:] = [(name, value.rstrip(b" \t")) for name, value in headers]

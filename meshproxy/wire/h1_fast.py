@@ -7,6 +7,8 @@ ends; bodies of known length pass as the very bytes objects that were read.
 
 from __future__ import annotations
 
+from typing import Final
+
 import httptools
 
 from meshproxy.wire.chunked import ChunkedReader
@@ -26,6 +28,7 @@ from meshproxy.wire.heads import (
 )
 
 _NONE: Headers = []
+_BLANK: Final = 32
 
 
 def _version(text: bytes) -> int:
@@ -57,6 +60,9 @@ class FastReader(HeadCutter):
         self._reason += reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        # RFC 9112 5.1: blanks after a value are not part of it; the parser leaves them.
+        if value and value[-1] <= _BLANK:
+            value = value.rstrip(b" \t")
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -96,7 +102,7 @@ class FastReader(HeadCutter):
             if not block.startswith(b"%b %b HTTP/" % (method, target)):
                 raise WireError("not an HTTP/1 request")
             version = _version(block[len(method) + len(target) + 2 :])
-        self.check(block, version, headers)
+        self.check(version, headers)
         head = RequestHead(method, b"", b"", version, headers, index(headers))
         frame_request(head, target)
         head.wire_bytes = len(block)
@@ -147,7 +153,7 @@ class FastReader(HeadCutter):
         if not self._complete:
             raise WireError("not an HTTP/1 response")
         version = HTTP11 if block.startswith(b"HTTP/1.1 ") else _version(block)
-        self.check(block, version, headers)
+        self.check(version, headers)
         head = ResponseHead(
             parser.get_status_code(), headers, index(headers), version, self._reason
         )

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Final
 
 from meshproxy.wire.heads import Headers
 
-REASONS: dict[int, bytes] = {status.value: status.phrase.encode() for status in HTTPStatus}
-LAST_CHUNK = b"0\r\n\r\n"
+REASONS: Final[dict[int, bytes]] = {status.value: status.phrase.encode() for status in HTTPStatus}
+LAST_CHUNK: Final = b"0\r\n\r\n"
 
-_SMALL = 16 * 1024
+# Fields that say how a message is framed, and what becomes of its connection.
+CLOSE: Final = (b"connection", b"close")
+KEEP_ALIVE: Final = (b"connection", b"keep-alive")
+NO_BODY: Final = (b"content-length", b"0")
+CHUNKED_CODING: Final = (b"transfer-encoding", b"chunked")
+
+_SMALL: Final = 16 * 1024
 
 
 def request_head(method: bytes, path: bytes, headers: Headers) -> bytes:

@@ -312,11 +312,12 @@ class FastCodec(Control):
         if not stream.measured:
             return True
         for pair in lines:
-            if pair[0] == b"content-length":
-                value: bytes = pair[1]
-                if value.isdigit() and len(value) < 19:  # else the head is refused for it
-                    stream.expected = int(value)
-        if lines and lines[0] == (b":status", b"304"):
+            line: tuple[bytes, bytes] = pair
+            name, value = line
+            # One that is no number is refused with the head.
+            if name == b"content-length" and value.isdigit() and len(value) < 19:
+                stream.expected = int(value)
+        if lines and _status(lines) == b"304":
             stream.expected = 0  # RFC 9110 15.4.5: the length that a 200 would have had
         return not last or stream.expected <= 0
 
@@ -371,8 +372,15 @@ def _unpadded(data: bytes, at: int, end: int) -> tuple[int, int]:
     return at + 1, end - padding
 
 
+def _status(lines: list[Any]) -> bytes:
+    """The first line's value, if that is an answer's status."""
+    line: tuple[bytes, bytes] = lines[0]
+    name, value = line
+    return value if name == b":status" else b""
+
+
 def _interim(lines: list[Any]) -> bool:
-    if not lines or lines[0][0] != b":status":
+    if not lines:
         return False
-    status: bytes = lines[0][1]
+    status = _status(lines)
     return len(status) == 3 and status[:1] == b"1"

@@ -18,6 +18,7 @@ from meshproxy.wire.heads import (
     RequestHead,
     ResponseHead,
     index,
+    lower,
     without,
 )
 from meshproxy.wire.upgrade import CONNECT, wanted_by
@@ -40,7 +41,7 @@ _IN_VALUES: Final = bytes((0x09, *range(0x20, 0x7F), *range(0x80, 0x100)))
 _OF_CONNECTIONS: Final = frozenset(
     (b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade")
 )
-_BLANK: Final = (0x09, 0x20)
+_BLANK: Final = 0x20
 _known_names: Final[set[bytes]] = set()
 _MOST_NAMES: Final = 1024
 _LONGEST_NAME: Final = 64
@@ -142,11 +143,11 @@ def _split(headers: Headers, max_fields: int) -> tuple[dict[bytes, bytes], Heade
     values: list[bytes] = []
     lines: list[Any] = headers
     for pair in lines:
-        name: bytes = pair[0]
-        value: bytes = pair[1]
+        line: tuple[bytes, bytes] = pair
+        name, value = line
         if value:
             values.append(value)
-            if value[0] in _BLANK or value[-1] in _BLANK:
+            if (value[0] <= _BLANK or value[-1] <= _BLANK) and value.strip(b" \t") != value:
                 raise WireError("a header's value begins or ends with a blank", details=_VALUE)
         if name in _known_names:
             fields.append(pair)
@@ -203,24 +204,23 @@ def size_of(headers: list[Any]) -> int:
     """Bytes of a head on the wire, near enough: as HTTP/1.1 would have it."""
     size = 0
     for pair in headers:
-        name: bytes = pair[0]
-        value: bytes = pair[1]
+        line: tuple[bytes, bytes] = pair
+        name, value = line
         size += len(name) + len(value) + 4
     return size
 
 
-_lowered: Final[dict[bytes, bytes]] = {}
-
-
-def in_lower_case(headers: list[Any]) -> list[Any]:
-    """The same lines as HTTP/2 wants them (RFC 9113 8.2); pairs that are right are kept."""
-    found = []
+def in_lower_case(headers: list[Any], but: bytes = b"") -> list[Any]:
+    """The same lines as HTTP/2 wants them (RFC 9113 8.2), ``but`` those of that name; pairs that
+    are right are kept."""
+    found: list[Any] = []
     for pair in headers:
-        name: bytes = pair[0]
-        lower = _lowered.get(name)
-        if lower is None:
-            lower = name.lower()
-            if len(_lowered) < _MOST_NAMES and len(name) <= _LONGEST_NAME:
-                _lowered[name] = lower
-        found.append(pair if lower == name else (lower, pair[1]))
+        line: tuple[bytes, bytes] = pair
+        name, value = line
+        wanted = lower(name)
+        if wanted == name:
+            if name != but:
+                found.append(pair)
+        elif wanted != but:
+            found.append((wanted, value))
     return found

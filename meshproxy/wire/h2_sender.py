@@ -25,9 +25,6 @@ from meshproxy.wire.h2_frames import (
 from meshproxy.wire.heads import Headers
 from meshproxy.wire.hpack_encoder import Encoder
 
-_HEAD: Final[Any] = (b":method", b"HEAD")
-_CONNECT: Final[Any] = (b":method", b"CONNECT")
-
 # How a stream came to its end.
 ENDED: Final = 1  # both sides said all
 RESET_BY_PEER: Final = 2
@@ -115,9 +112,11 @@ class Sender(Codec):
             return  # reset in the same bytes as what is answered: its event comes next
         lines: list[Any] = headers
         if self._client:
-            if lines[0] == _HEAD:
+            line: tuple[bytes, bytes] = lines[0]  # the method
+            value = line[1]
+            if value == b"HEAD":
                 stream.bodyless = True
-            elif lines[0] == _CONNECT:
+            elif value == b"CONNECT":
                 stream.measured = False
         self._send_block(stream_id, lines, END_STREAM if end else 0)
         if end:

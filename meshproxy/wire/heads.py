@@ -99,13 +99,33 @@ class ResponseHead:
         self.wire_bytes = 0
 
 
+# Spellings of names that have come before: looking one up costs half of making it again.
+_known_names: Final[dict[bytes, bytes]] = {}
+_MOST_NAMES: Final = 1024
+_LONGEST_NAME: Final = 64
+
+
+def lower(name: bytes) -> bytes:
+    """A field's name in lower case."""
+    found = _known_names.get(name)
+    if found is None:
+        found = name.lower()
+        if len(name) <= _LONGEST_NAME:
+            if len(_known_names) >= _MOST_NAMES:
+                _known_names.clear()
+            _known_names[name] = found
+    return found
+
+
 def index(headers: Headers) -> dict[bytes, bytes]:
     """Lower-cased names to values; repeated fields are joined by commas (RFC 9110 section 5.3)."""
-    fields = {name.lower(): value for name, value in headers}
+    fields: dict[bytes, bytes] = {}
+    for name, value in headers:
+        fields[lower(name)] = value
     if len(fields) != len(headers):
         fields = {}
         for name, value in headers:
-            key = name.lower()
+            key = lower(name)
             before = fields.get(key)
             if before is not None:
                 value = before + (b"; " if key == b"cookie" else b",") + value
@@ -115,4 +135,4 @@ def index(headers: Headers) -> dict[bytes, bytes]:
 
 def without(headers: Headers, names: frozenset[bytes] | set[bytes]) -> Headers:
     """The headers whose lower-cased name is not among ``names``."""
-    return [pair for pair in headers if pair[0].lower() not in names]
+    return [pair for pair in headers if lower(pair[0]) not in names]

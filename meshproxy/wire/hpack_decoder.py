@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from meshproxy.wire.errors import WireError
 from meshproxy.wire.heads import Headers
-from meshproxy.wire.hpack_tables import FIRST_DYNAMIC, OVERHEAD, STATIC, TABLE_SIZE
+from meshproxy.wire.hpack_tables import FIRST_DYNAMIC, OVERHEAD, STATIC, TABLE_SIZE, size_of_line
 from meshproxy.wire.huffman import decode as decode_huffman
 
 _MOST_BYTES: Final = 5  # of an integer after its prefix: more than any length or index here
@@ -53,7 +53,7 @@ class Decoder:
                     if place < self._first:
                         raise WireError("HPACK: an index beyond the table")
                     pair = entries[place]
-                size += len(pair[0]) + len(pair[1]) + OVERHEAD
+                size += size_of_line(pair)
             elif byte & 0xE0 == 0x20:  # section 6.3
                 if not may_resize:
                     raise WireError("HPACK: a table size update behind a line")
@@ -105,8 +105,7 @@ class Decoder:
         """Make room for ``wanted`` bytes."""
         entries, first = self._entries, self._first
         while self._used + wanted > self._most and first < len(entries):
-            pair = entries[first]
-            self._used -= len(pair[0]) + len(pair[1]) + OVERHEAD
+            self._used -= size_of_line(entries[first])
             entries[first] = None
             first += 1
         if first > _SPARE:

@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from meshproxy.wire.hpack_tables import FIRST_DYNAMIC, OVERHEAD, STATIC, TABLE_SIZE, integer
+from meshproxy.wire.hpack_tables import (
+    FIRST_DYNAMIC,
+    OVERHEAD,
+    STATIC,
+    TABLE_SIZE,
+    integer,
+    size_of_line,
+)
 
 # Section 7.1.3: secrets are in no table, where a neighbour on the connection could guess at them.
 _SECRET: Final = frozenset((b"authorization", b"proxy-authorization", b"cookie", b"set-cookie"))
@@ -73,8 +80,8 @@ class Encoder:
             if known is not None:
                 out.append(known)
                 continue
-            name: bytes = pair[0]
-            value: bytes = pair[1]
+            line: tuple[bytes, bytes] = pair
+            name, value = line
             length = len(value)
             cost = len(name) + length + OVERHEAD
             if pair in self._seen:
@@ -109,7 +116,7 @@ class Encoder:
         while self._used + wanted > self._most and first < len(order):
             pair = order[first]
             del self._numbers[pair]
-            self._used -= len(pair[0]) + len(pair[1]) + OVERHEAD
+            self._used -= size_of_line(pair)
             first += 1
         if first > 64:
             del order[:first]

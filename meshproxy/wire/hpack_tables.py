@@ -16,6 +16,12 @@ OVERHEAD: Final = 32  # bytes that an entry counts beyond its own (section 4.1)
 TABLE_SIZE: Final = 4096  # bytes; what both sides begin with (RFC 9113 6.5.2), and all we use
 
 
+def size_of_line(pair: Any) -> int:
+    """What a line counts in a table or a list (section 4.1)."""
+    line: tuple[bytes, bytes] = pair
+    return len(line[0]) + len(line[1]) + OVERHEAD
+
+
 def integer(value: int, prefix: int, pattern: int) -> bytes:
     """``value`` in ``prefix`` bits and as many bytes as follow; ``pattern``: the bits before."""
     most = (1 << prefix) - 1

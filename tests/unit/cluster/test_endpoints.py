@@ -72,8 +72,8 @@ def test_a_workload_has_one_peer() -> None:
 
 def test_the_pool_gives_the_connection_used_last() -> None:
     pool, first, second = Pool(10), Conn(), Conn()
-    pool.put(first, 1.0)
-    pool.put(second, 2.0)
+    pool.put(first)
+    pool.put(second)
     assert pool.take() is second
     assert pool.take() is first
     assert pool.take() is None
@@ -81,23 +81,24 @@ def test_the_pool_gives_the_connection_used_last() -> None:
 
 def test_the_pool_is_bounded_and_hands_back_the_oldest() -> None:
     pool, conns = Pool(2), [Conn() for _ in range(3)]
-    assert pool.put(conns[0], 1.0) is None
-    assert pool.put(conns[1], 2.0) is None
-    assert pool.put(conns[2], 3.0) is conns[0]
+    assert pool.put(conns[0]) is None
+    assert pool.put(conns[1]) is None
+    assert pool.put(conns[2]) is conns[0]
     assert pool.idle == 2
 
 
 def test_what_has_idled_too_long_is_handed_out_to_be_closed() -> None:
     pool, conns = Pool(10), [Conn() for _ in range(3)]
     for number, conn in enumerate(conns):
-        pool.put(conn, float(number))
+        conn.idle_since = float(number)
+        pool.put(conn)
     assert pool.expired(1.5) == conns[:2]
     assert pool.take() is conns[2]
 
 
 def test_a_closed_connection_is_forgotten() -> None:
     pool, conn = Pool(10), Conn()
-    pool.put(conn, 1.0)
+    pool.put(conn)
     pool.forget(conn)
     pool.forget(conn)
     assert pool.take() is None
@@ -106,7 +107,7 @@ def test_a_closed_connection_is_forgotten() -> None:
 def test_draining() -> None:
     pool, conns = Pool(10), [Conn(), Conn()]
     for conn in conns:
-        pool.put(conn, 1.0)
+        pool.put(conn)
     assert pool.drain() == conns
     assert pool.idle == 0
 
