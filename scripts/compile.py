@@ -43,6 +43,7 @@ _ROOMS = {
         "local",
         "resend",
         "serving",
+        "stream",
         "tcp",
         "visit",
     ),

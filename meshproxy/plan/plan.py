@@ -9,7 +9,7 @@ from meshproxy.base.addr import Address
 from meshproxy.base.lookup import HostTable
 from meshproxy.cluster.balance import Pick
 from meshproxy.cluster.endpoints import EndpointState
-from meshproxy.model.cluster import Cluster, ClusterKind
+from meshproxy.model.cluster import NO_SERVICE, Cluster, ClusterKind
 from meshproxy.model.listener import Application, Direction
 from meshproxy.model.settings import DEFAULTS, Settings
 from meshproxy.model.tls import ANY, DownstreamTls, TlsMode
@@ -44,6 +44,7 @@ class ClusterPlan:
         "pick",
         "proxy_protocol",
         "refusal",
+        "serves",
         "sni_of_host",
         "source_v4",
         "source_v6",
@@ -77,6 +78,7 @@ class ClusterPlan:
         )
         self.states = states
         self.pick = pick
+        self.serves = model.service is not NO_SERVICE  # a service is known
         self.names: ClusterNames | None = None  # where DNS decides on states and pick
 
     def at(self, address: Address) -> EndpointState | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from meshproxy.model.cluster import NO_SERVICE
 from meshproxy.model.workload import Workload
 from meshproxy.plan.plan import ClusterPlan
 from meshproxy.record import Record, Secured
@@ -44,7 +43,7 @@ class Sink:
 
     def finish_http(self, record: Record) -> None:
         """A request has ended."""
-        cluster = record.cluster
+        cluster: ClusterPlan | None = record.cluster
         secured = record.upstream_secured if self._outbound else record.secured
         key = (
             record.peer,
@@ -54,9 +53,7 @@ class Sink:
             record.flags,
             record.grpc_status,
             # Where no service is known, metrics fall back to the Host header.
-            None
-            if cluster is not None and cluster.model.service is not NO_SERVICE
-            else self._host(record),
+            None if cluster is not None and cluster.serves else self._host(record),
         )
         cell = self._http.get(key)
         if cell is None:
@@ -116,7 +113,7 @@ class Sink:
     def _service(self, record: Record) -> tuple[str, str, str]:
         """Host, short name and namespace of the service that was asked for."""
         cluster: ClusterPlan | None = record.cluster
-        if cluster is not None and cluster.model.service is not NO_SERVICE:
+        if cluster is not None and cluster.serves:
             service = cluster.model.service
             return service.host, service.name, service.namespace
         host = self._host(record)[0].decode("latin-1").lower() or "unknown"

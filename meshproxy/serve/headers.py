@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from meshproxy.record import Secured
 from meshproxy.route.client_cert import FIELD as _CALLER
@@ -63,9 +63,9 @@ _LOOKED_AT_OUTBOUND: Final = _ENDED_OUTBOUND | OVERRIDES
 # `Connection` may not take these away.
 _NEVER_NAMED: Final = frozenset({b"host", b"content-length"})
 
-_FIRST: Final = (b"x-envoy-attempt-count", b"1")
-_HTTP: Final = (b"x-forwarded-proto", b"http")
-_HTTPS: Final = (b"x-forwarded-proto", b"https")
+_FIRST: Final[Any] = (b"x-envoy-attempt-count", b"1")
+_HTTP: Final[Any] = (b"x-forwarded-proto", b"http")
+_HTTPS: Final[Any] = (b"x-forwarded-proto", b"https")
 
 
 def request_headers(
@@ -154,6 +154,17 @@ def _is_internal(forwarded_for: bytes) -> bool:
     return address.is_private and not address.is_unspecified
 
 
+def _kept(head: ResponseHead, gone: frozenset[bytes]) -> Headers:
+    """The fields that are not ``gone``, where no name came twice: the names in lower case are at
+    hand, in the same order."""
+    lines: list[Any] = head.headers
+    kept: list[Any] = []
+    for at, name in enumerate(head.fields):
+        if name not in gone:
+            kept.append(lines[at])
+    return kept
+
+
 # Also what `Connection` usually names: itself, as "keep-alive" and "close" are options.
 _ANSWER_GONE: Final = HOP_BY_HOP | {b"close", b"server", b"x-envoy-upstream-service-time"}
 
@@ -173,11 +184,7 @@ def answer_headers(
             named = tokens(fields[b"connection"])
             if not gone.issuperset(named):
                 gone = gone | (set(named) - _NEVER_NAMED)
-        if len(fields) == len(headers):
-            # No name came twice: the names in lower case are at hand, in the same order.
-            headers = [pair for name, pair in zip(fields, headers, strict=True) if name not in gone]
-        else:
-            headers = without(headers, gone)
+        headers = without(headers, gone) if len(fields) != len(headers) else _kept(head, gone)
     if b"date" not in fields:
         headers.append((b"date", date))
     headers.append(server)

@@ -101,7 +101,8 @@ class Serving:
         self.connections: set[Connection] = set()
         self.draining_inbound = False
         self.date = b""
-        self._entropy = ""
+        self._entropy = ""  # hexadecimal digits, and how many of them have been used
+        self._used = 0
         self._set_date()
         timers.every(1.0, self._set_date)
         timers.every(1.0, self._check_all)
@@ -109,9 +110,11 @@ class Serving:
 
     def request_id(self) -> bytes:
         """A new UUID version 4 (RFC 9562); random bytes are fetched from the system in batches."""
-        if not self._entropy:
-            self._entropy = os.urandom(4096).hex()
-        digits, self._entropy = self._entropy[:32], self._entropy[32:]
+        at = self._used
+        if at >= len(self._entropy):
+            self._entropy, at = os.urandom(4096).hex(), 0
+        self._used = at + 32
+        digits = self._entropy[at : at + 32]
         variant = "89ab"[int(digits[16], 16) & 3]
         return (
             f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"

@@ -9,6 +9,7 @@ refused. Rules: RFC 9112 sections 2.2, 3.2, 5.1, 5.2, 6.1, 6.3; RFC 9110 section
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from meshproxy.wire.errors import WireError
 from meshproxy.wire.heads import (
@@ -23,15 +24,17 @@ from meshproxy.wire.heads import (
 )
 from meshproxy.wire.upgrade import H2C
 
-_MAX_LENGTH_DIGITS = 18  # under 2**63, what every other program counts in
+_MAX_LENGTH_DIGITS: Final = 18  # under 2**63, what every other program counts in
 
-TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_AUTHORITY = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+;=%]+|\[[0-9A-Fa-f:.]+\])?(?::[0-9]{0,5})?")
-_BARE_BREAK = re.compile(rb"\r(?!\n)|(?<!\r)\n")
-_LENGTHS = re.compile(rb"\r\ncontent-length[ \t]*:[ \t]*([^\r]*)", re.IGNORECASE)
-_FOLD = re.compile(rb"\r\n[ \t]")
+TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_AUTHORITY: Final = re.compile(
+    rb"(?:[A-Za-z0-9\-._~!$&'()*+;=%]+|\[[0-9A-Fa-f:.]+\])?(?::[0-9]{0,5})?"
+)
+_BARE_BREAK: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")
+_LENGTHS: Final = re.compile(rb"\r\ncontent-length[ \t]*:[ \t]*([^\r]*)", re.IGNORECASE)
+_FOLD: Final = re.compile(rb"\r\n[ \t]")
 # RFC 9110 5.5: CTLs other than HTAB never stand in a field value.
-_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def check_block(block: bytes) -> None:
@@ -82,8 +85,8 @@ def frame_request(head: RequestHead, target: bytes) -> None:
         _frame_connection(head)
 
 
-_known_hosts: set[bytes] = set()
-_MOST_HOSTS = 1024
+_known_hosts: Final[set[bytes]] = set()
+_MOST_HOSTS: Final = 1024
 
 
 def check_authority(host: bytes) -> None:
@@ -139,8 +142,8 @@ def _chunked(fields: dict[bytes, bytes], version: int) -> int:
     return CHUNKED
 
 
-_remembered: dict[bytes, tuple[bytes, ...]] = {}
-_MOST_REMEMBERED = 256
+_remembered: Final[dict[bytes, tuple[bytes, ...]]] = {}
+_MOST_REMEMBERED: Final = 256
 
 
 def tokens(value: bytes) -> tuple[bytes, ...]:

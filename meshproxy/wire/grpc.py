@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from meshproxy.wire.heads import Headers, RequestHead, ResponseHead
+from meshproxy.wire.heads import Headers, RequestHead, ResponseHead, lower
 
 _UNKNOWN: Final = 2
 _TYPE: Final = b"application/grpc"
@@ -44,7 +44,11 @@ def grpc_status(answer: ResponseHead, trailers: Headers) -> int:
     One that is no number is UNKNOWN (2). A call without any was answered by somebody who does not
     speak gRPC, or not to its end: then HTTP's status tells, as gRPC's clients and Envoy have it.
     """
-    value = next((value for name, value in trailers if name.lower() == b"grpc-status"), None)
+    value = None
+    for name, text in trailers:
+        if lower(name) == b"grpc-status":
+            value = text
+            break
     if value is None:
         value = answer.fields.get(b"grpc-status")
         if value is None:

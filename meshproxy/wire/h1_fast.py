@@ -27,7 +27,7 @@ from meshproxy.wire.heads import (
     index,
 )
 
-_NONE: Headers = []
+_NONE: Final[Headers] = []
 _BLANK: Final = 32
 
 

@@ -6,7 +6,7 @@ a frozen one costs six times as much. Nobody but its codec and the exchange chan
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 Headers = list[tuple[bytes, bytes]]
 """Names and values in the order and the spelling they arrived in."""
@@ -135,4 +135,10 @@ def index(headers: Headers) -> dict[bytes, bytes]:
 
 def without(headers: Headers, names: frozenset[bytes] | set[bytes]) -> Headers:
     """The headers whose lower-cased name is not among ``names``."""
-    return [pair for pair in headers if lower(pair[0]) not in names]
+    lines: list[Any] = headers  # so that pairs stay the same objects
+    kept: list[Any] = []
+    for pair in lines:
+        line: tuple[bytes, bytes] = pair
+        if lower(line[0]) not in names:
+            kept.append(pair)
+    return kept
