@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -95,6 +96,10 @@ def run_proxy(options: ProxyOptions) -> int:
         print(f"meshproxy: {error}", file=sys.stderr)
         return 1
     configuration.accept(problems, loop.time(), translation.unread)
+    # What has been read stays: looking at all of it again would hold up health checks (40 ms with a
+    # thousand services).
+    gc.collect()
+    gc.freeze()
     configuration.watch(loop, first, supervisor.apply)
     secrets.on_identity = configuration.have_identity
     secrets.watch()

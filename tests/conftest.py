@@ -27,9 +27,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  
     return report
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With ``-n``, a file's tests share one process, and with it what their fixtures started; all
     that touch the machine's namespaces and rules do so one after another."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
     for item in items:
         file = item.nodeid.split("::")[0]
         group = "namespaces" if file.startswith("tests/netns/") else file
