@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from meshproxy.aio.spawn import spawn
 from meshproxy.export.log_writer import SinkError
@@ -27,6 +28,9 @@ _LEVELS = {
     Severity.NOTE: logging.DEBUG,
 }
 
+# A worker that wakes on the processor where a translation runs would wait for the end of its slice,
+# some milliseconds, however low its priority is: so it offers the processor now and then.
+_BREATHE: Final[Callable[[], object]] = getattr(os, "sched_yield", lambda: None)
 
 Apply = Callable[[Snapshot, Mapping[SecretRef, Secret]], None]
 
@@ -37,7 +41,7 @@ class Configuration:
     def __init__(self, path: str, options: Options) -> None:
         self._path = path
         self._options = options
-        self._translator = Translator(options)
+        self._translator = Translator(options, _BREATHE)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._apply: Apply
         self._watcher: Watcher | None = None
@@ -92,7 +96,7 @@ class Configuration:
         """The workload has an identity now, which changes what calls look like."""
         if not self._options.identity:
             self._options = replace(self._options, identity=True)
-            self._translator = Translator(self._options)
+            self._translator = Translator(self._options, _BREATHE)
             self.reload()
 
     def reload(self) -> None:

@@ -97,12 +97,18 @@ class Library:
     """Parses texts, and remembers those of the last reading.
 
     ``prepare`` is called with each new object: what reads it at once can let go of its data, so
-    that the values of a thousand documents are never all there together.
+    that the values of a thousand documents are never all there together. ``breathe`` is called
+    between documents.
     """
 
-    def __init__(self, prepare: Callable[[Raw], object] = lambda raw: None) -> None:
+    def __init__(
+        self,
+        prepare: Callable[[Raw], object] = lambda raw: None,
+        breathe: Callable[[], object] = lambda: None,
+    ) -> None:
         self._pieces: dict[str, _Piece] = {}
         self._prepare = prepare
+        self._breathe = breathe
 
     def read(self, sources: Iterable[SourceText]) -> tuple[list[Document], list[Problem]]:
         """All objects in the order they stand, and what is not readable as YAML objects."""
@@ -111,6 +117,7 @@ class Library:
         kept: dict[str, _Piece] = {}
         for source in sources:
             for start, text in split(source.text):
+                self._breathe()
                 piece = kept.get(text) or self._pieces.get(text) or self._parse(text)
                 kept[text] = piece
                 documents += [Document(source.name, start, raw) for raw in piece.raws]

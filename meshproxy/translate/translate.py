@@ -6,7 +6,7 @@ lets equal parts be the same objects: a `Translator` keeps one from reload to re
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from meshproxy.model.origin import Origin
@@ -67,12 +67,15 @@ def translate(
 
 
 class Translator:
-    """Reads and translates again and again, remembering what did not change."""
+    """Reads and translates again and again, remembering what did not change.
 
-    def __init__(self, options: Options) -> None:
+    ``breathe`` is called every some microseconds of the work: others may want the processor.
+    """
+
+    def __init__(self, options: Options, breathe: Callable[[], object] = lambda: None) -> None:
         self._options = options
-        self._library = Library(read_object)
-        self._memory = Memo()
+        self._library = Library(read_object, breathe)
+        self._memory = Memo(breathe)
 
     def run(self, sources: Iterable[SourceText]) -> Translation:
         documents, problems = self._library.read(sources)

@@ -13,14 +13,19 @@ T = TypeVar("T")
 
 
 class Memo:
-    """Values by key, each with the inputs it was made from; what is not asked for is forgotten."""
+    """Values by key, each with the inputs it was made from; what is not asked for is forgotten.
 
-    def __init__(self) -> None:
+    ``breathe`` is called at each value: a large configuration has thousands of them.
+    """
+
+    def __init__(self, breathe: Callable[[], object] = lambda: None) -> None:
+        self._breathe = breathe
         self._old: dict[Hashable, tuple[tuple[Any, ...], Any]] = {}
         self._new: dict[Hashable, tuple[tuple[Any, ...], Any]] = {}
 
     def get(self, key: Hashable, inputs: tuple[Any, ...], make: Callable[[], T]) -> T:
         """The value for a key, made only if one of its inputs is another object than before."""
+        self._breathe()
         known = self._old.get(key)
         if known is not None and _same(known[0], inputs):
             value: T = known[1]
