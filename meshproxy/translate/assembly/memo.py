@@ -19,13 +19,13 @@ class Memo:
     """
 
     def __init__(self, breathe: Callable[[], object] = lambda: None) -> None:
-        self._breathe = breathe
+        self.breathe = breathe
         self._old: dict[Hashable, tuple[tuple[Any, ...], Any]] = {}
         self._new: dict[Hashable, tuple[tuple[Any, ...], Any]] = {}
 
     def get(self, key: Hashable, inputs: tuple[Any, ...], make: Callable[[], T]) -> T:
         """The value for a key, made only if one of its inputs is another object than before."""
-        self._breathe()
+        self.breathe()
         known = self._old.get(key)
         if known is not None and _same(known[0], inputs):
             value: T = known[1]

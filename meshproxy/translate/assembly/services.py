@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -58,10 +58,16 @@ class MeshService:
 
 
 class Registry:
-    """Services by host, and what a host name means in a namespace."""
+    """Services by host, and what a host name means in a namespace.
 
-    def __init__(self, services: Iterable[MeshService], domain: str) -> None:
+    ``breathe`` is called for each name that is asked for (see `Memo`).
+    """
+
+    def __init__(
+        self, services: Iterable[MeshService], domain: str, breathe: Callable[[], object]
+    ) -> None:
         self._domain = domain
+        self._breathe = breathe
         self._services = {service.host: service for service in services}
 
     def __iter__(self) -> Iterator[MeshService]:
@@ -76,6 +82,7 @@ class Registry:
         Istio expands a name without dots; here ``reviews.prod`` and ``reviews.prod.svc`` are
         expanded too, if there is such a service, because DNS would do the same.
         """
+        self._breathe()
         if is_wildcard(host) or host in self._services:
             return host
         if "." not in host:
@@ -108,7 +115,7 @@ def build_registry(services: list[MeshService], domain: str, memo: Memo) -> Regi
                 (service, names),
                 partial(replace, service, aliases=names),
             )
-    return Registry(services, domain)
+    return Registry(services, domain, memo.breathe)
 
 
 def _meant(service: MeshService, hosts: Mapping[str, MeshService]) -> str:
