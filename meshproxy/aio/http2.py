@@ -8,6 +8,7 @@ slow reader on one side slows the sender on the other, stream by stream.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 
 from meshproxy.aio.outbox import BULK, Outbox, Writer
 from meshproxy.aio.ping import PingKeepalive
@@ -40,7 +41,7 @@ class Stream:
         self.connection = connection
         self.id = stream_id
         self.open = True
-        self._queue: list[bytes] = []
+        self._queue: deque[bytes] = deque()  # a window's worth, if need be a byte at a time
         self._queued_end: Headers | None = None
         self._blocked = False
         self._paused = False
@@ -96,9 +97,9 @@ class Stream:
             room = codec.window(self.id)
             if room <= 0:
                 break
-            data = self._queue.pop(0)
+            data = self._queue.popleft()
             if len(data) > room:
-                self._queue.insert(0, data[room:])
+                self._queue.appendleft(data[room:])
                 data = data[:room]
             last = not self._queue and self._queued_end == []
             codec.send_data(self.id, data, last)

@@ -73,18 +73,26 @@ def test_a_server_that_takes_more_than_before(path: DataPath) -> None:
     assert requests(new) == [3, 5, 7], "what it says now is what counts"
 
 
-def test_a_server_that_takes_none_at_all(path: DataPath) -> None:
-    """A bounded number of connections, then an answer that says so."""
-    found = clients(path, 2)
-    for _ in range(9):
+def dialled_in_vain(path: DataPath, said: bytes, most: int, ends: bool = False) -> None:
+    """Connections, no more than ``most``, on which the server has ``said`` this with the last bytes
+    of its handshake: before anybody has a stream. ``ends``: then it is gone."""
+    for _ in range(most):
         if not path.dials():
             break
         factory, *_, wait = path.loop.dials.pop(0)
         protocol = factory()
         server = FakeTransport(("10.1.1.1", 80)).connect(protocol)
-        says(server, 0)  # with the handshake's last bytes: before anybody has a stream
+        server.receive(frames.settings((MAX_CONCURRENT_STREAMS, 0)) + said)
+        if ends:
+            server.lose()
         wait.finish(protocol)
     assert path.dials() == []
+
+
+def test_a_server_that_takes_none_at_all(path: DataPath) -> None:
+    """A bounded number of connections, then an answer that says so."""
+    found = clients(path, 2)
+    dialled_in_vain(path, frame(SETTINGS, ACK), most=4)
     for client in found:
         answer = client.take()
         assert answer.startswith(b"HTTP/1.1 503 ")
@@ -93,16 +101,7 @@ def test_a_server_that_takes_none_at_all(path: DataPath) -> None:
 
 def test_a_server_that_leaves_as_it_comes(path: DataPath) -> None:
     found = clients(path, 2)
-    for _ in range(12):
-        if not path.dials():
-            break
-        factory, *_, wait = path.loop.dials.pop(0)
-        protocol = factory()
-        server = FakeTransport(("10.1.1.1", 80)).connect(protocol)
-        server.receive(frames.settings() + frame(GOAWAY, 0, 0, bytes(8)))
-        server.lose()
-        wait.finish(protocol)
-    assert path.dials() == []
+    dialled_in_vain(path, frame(GOAWAY, 0, 0, bytes(8)), most=11, ends=True)
     for client in found:
         assert client.take().startswith(b"HTTP/1.1 503 ")
     (state,) = path.registry
