@@ -11,7 +11,8 @@ const tell = (event) => process.stdout.write(JSON.stringify(event) + '\n');
 const digest = (data) => crypto.createHash('sha256').update(data).digest('hex');
 
 function framed(stream, isServer) {
-  const socket = new WebSocket(null, undefined, {});
+  // Unless it is told, `ws` gives an answer to its close frame no more than a millisecond here.
+  const socket = new WebSocket(null, undefined, { closeTimeout: 30_000 });
   socket._isServer = isServer;
   stream.setNoDelay = () => {};
   socket.setSocket(stream, Buffer.alloc(0), {
