@@ -3,7 +3,7 @@
 A file is cut at its ``---`` lines (which YAML reserves: no scalar may hold one), and each piece is
 kept with its text as the key. A reload of a thousand documents with one edit parses one. Where a
 document stands in its file is kept apart from what it says, so that an edit further up does not
-make it a different one.
+make it a different one. A file that has not changed at all is not even cut again.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from meshproxy.translate.problems import Finding, Path, Problem, Severity, show_path
@@ -36,7 +37,8 @@ class Raw:
     """One object as it was written.
 
     ``text`` is the piece it stands in, ``index`` the YAML document in that piece, ``path`` the
-    place in that document (the items of a List). ``reading`` is kept by whoever reads it.
+    place in that document (the items of a List). ``reading`` and ``origin`` are kept by whoever
+    reads it, and says where it stands.
     """
 
     data: dict[str, Any] = field(repr=False)  # a Secret's is nobody's to see, nor its text
@@ -45,6 +47,7 @@ class Raw:
     path: Path = ()
     line: int = 0
     reading: Any = None
+    origin: Any = None
     _lines: dict[Path, int] = field(default_factory=dict)
 
     def line_of(self, path: Path) -> int:
@@ -93,6 +96,15 @@ class _Piece:
     findings: list[tuple[int, Finding]] = field(default_factory=list)
 
 
+class _File(NamedTuple):
+    """What one file's text, known by its hash, came to."""
+
+    digest: bytes
+    documents: list[Document]
+    problems: list[Problem]
+    pieces: dict[str, _Piece]
+
+
 class Library:
     """Parses texts, and remembers those of the last reading.
 
@@ -106,6 +118,7 @@ class Library:
         prepare: Callable[[Raw], object] = lambda raw: None,
         breathe: Callable[[], object] = lambda: None,
     ) -> None:
+        self._files: dict[str, _File] = {}
         self._pieces: dict[str, _Piece] = {}
         self._prepare = prepare
         self._breathe = breathe
@@ -114,18 +127,32 @@ class Library:
         """All objects in the order they stand, and what is not readable as YAML objects."""
         documents: list[Document] = []
         problems: list[Problem] = []
-        kept: dict[str, _Piece] = {}
+        files: dict[str, _File] = {}
+        pieces: dict[str, _Piece] = {}
         for source in sources:
-            for start, text in split(source.text):
-                self._breathe()
-                piece = kept.get(text) or self._pieces.get(text) or self._parse(text)
-                kept[text] = piece
-                documents += [Document(source.name, start, raw) for raw in piece.raws]
-                problems += [
-                    _place(source.name, start + line, finding) for line, finding in piece.findings
-                ]
-        self._pieces = kept
+            digest = sha256(source.text.encode(errors="surrogatepass")).digest()
+            file = self._files.get(source.name)
+            if file is None or file.digest != digest:
+                file = self._cut(source, digest, pieces)
+            files[source.name] = file
+            pieces.update(file.pieces)
+            documents += file.documents
+            problems += file.problems
+        self._files, self._pieces = files, pieces
         return documents, problems
+
+    def _cut(self, source: SourceText, digest: bytes, others: dict[str, _Piece]) -> _File:
+        """``others`` are the pieces of the files before it."""
+        file = _File(digest, [], [], {})
+        for start, text in split(source.text):
+            self._breathe()
+            piece = file.pieces.get(text) or others.get(text) or self._pieces.get(text)
+            piece = piece or self._parse(text)
+            file.pieces[text] = piece
+            file.documents.extend(Document(source.name, start, raw) for raw in piece.raws)
+            for line, finding in piece.findings:
+                file.problems.append(_place(source.name, start + line, finding))
+        return file
 
     def _parse(self, text: str) -> _Piece:
         piece = _parse(text)

@@ -6,7 +6,7 @@ lets equal parts be the same objects: a `Translator` keeps one from reload to re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from meshproxy.model.origin import Origin
@@ -55,7 +55,7 @@ def translate(
     snapshot, but the documents are looked at all the same, so that all is said at once.
     """
     memo = Memo() if memory is None else memory
-    catalog = Catalog(_one_by_one(documents, memo))
+    catalog = Catalog(documents, memo)
     builder = SnapshotBuilder(catalog, options, memo)
     snapshot: Snapshot | None = builder.build()
     found = (*problems, *catalog.problems, *builder.remarks.problems)
@@ -64,12 +64,6 @@ def translate(
     if any(problem.severity is Severity.ERROR for problem in found):
         snapshot = None
     return Translation(snapshot, found, tuple(catalog.unread), builder.secrets)
-
-
-def _one_by_one(documents: Iterable[Document], memo: Memo) -> Iterator[Document]:
-    for document in documents:
-        memo.breathe()
-        yield document
 
 
 class Translator:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import partial
+from typing import NamedTuple
 
 from meshproxy.model.cluster import Balance, Cluster, ClusterKind, Endpoint, UpstreamHttp
 from meshproxy.model.listener import Application
@@ -33,8 +34,7 @@ _PASSTHROUGH_IDLE = 300.0  # Istio: 5 minutes for PassthroughCluster
 SOURCE_V4, SOURCE_V6 = "127.0.0.6", "::6"
 
 
-@dataclass(frozen=True, slots=True)
-class Defaults:
+class Defaults(NamedTuple):
     """What holds where no rule says otherwise: times, and `h2UpgradePolicy`."""
 
     connect_timeout: float
@@ -67,6 +67,21 @@ def fixed_clusters(defaults: Defaults) -> dict[str, Cluster]:
     return {cluster.name: cluster for cluster in (passthrough, inbound, black_hole)}
 
 
+def all_clusters(
+    services: Iterable[MeshService],
+    book: RuleBook,
+    defaults: Defaults,
+    credentials: Credentials,
+    memo: Memo,
+) -> dict[str, Cluster]:
+    """The fixed ones and those of services, by name."""
+    found = fixed_clusters(defaults)
+    for service in services:
+        for cluster in service_clusters(service, book, defaults, credentials, memo):
+            found[cluster.name] = cluster
+    return found
+
+
 def service_clusters(
     service: MeshService,
     book: RuleBook,
@@ -84,9 +99,7 @@ def service_clusters(
             service,
             rules.rules,
             rules.origin,
-            defaults.connect_timeout,
-            defaults.upstream_idle,
-            defaults.h2_upgrade,
+            defaults,
             credentials,
         ),
         partial(_build, service, rules, defaults, credentials),

@@ -22,7 +22,7 @@ from meshproxy.model.route import (
     WeightedCluster,
 )
 from meshproxy.translate.assembly.names import outbound_cluster
-from meshproxy.translate.assembly.scope import ListenerScope, Rule, Self
+from meshproxy.translate.assembly.scope import Rule, Self
 from meshproxy.translate.assembly.services import Registry
 from meshproxy.translate.kinds.common import MESH_GATEWAY, Destination
 from meshproxy.translate.kinds.http_action import RedirectRule
@@ -45,7 +45,7 @@ class RouteContext:
 
 
 def destination_cluster(
-    destination: Destination, port: int, namespace: str, registry: Registry, scope: ListenerScope
+    destination: Destination, port: int, namespace: str, registry: Registry
 ) -> str:
     """The cluster of a destination (Istio `GetDestinationCluster`).
 
@@ -53,7 +53,7 @@ def destination_cluster(
     An alias means what it stands for. Unknown services keep their name: the caller is told so.
     """
     host = registry.resolve(destination.host, destination.namespace or namespace)
-    service = scope.reachable.get(host) or registry.get(host)
+    service = registry.get(host)
     if service is not None and service.alias_of:
         host = service.alias_of
         service = registry.get(host)

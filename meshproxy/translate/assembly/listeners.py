@@ -83,7 +83,10 @@ def _builders(context: Context, scope: ListenerScope) -> tuple[HostBuilder, TcpB
 
 def inbound_listeners(context: Context) -> tuple[list[Listener], list[Cluster]]:
     """The captured one, the plain ports of a Sidecar, and the clusters of all their ports."""
-    known = inbound.service_ports(context.registry, context.own.addresses)
+    registry, addresses = context.registry, context.own.addresses
+    known = context.memo.get(
+        "own ports", (registry, addresses), lambda: inbound.service_ports(registry, addresses)
+    )
     ingress = context.sidecar.value.ingress if context.sidecar is not None else ()
     captured = [] if ingress else known
     clusters = [_cluster(context, port, True) for port in captured]

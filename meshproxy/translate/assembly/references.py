@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import NamedTuple
 
 from meshproxy.translate.assembly.catalog import Entry
+from meshproxy.translate.assembly.memo import Memo
 from meshproxy.translate.assembly.remarks import Remarks
 from meshproxy.translate.assembly.rules import RuleBook
 from meshproxy.translate.assembly.services import MeshService, Registry
@@ -14,19 +17,50 @@ from meshproxy.translate.problems import Path, did_you_mean, nearest
 
 UNKNOWN_REFERENCE = "IST0101"  # as `istioctl analyze` has it
 _ANSWER = "requests are answered 503"
-
-
+_ADD = "add the service"
 _MOST_GUESSES = 20  # looking for what was meant takes milliseconds among a thousand services
 
 
+class _Fault(NamedTuple):
+    """``unknown`` is a host that there is not: what was meant may be guessed."""
+
+    path: Path
+    text: str
+    mend: str = ""
+    unknown: str = ""
+
+
 def check_references(
-    rules: Iterable[Entry[VirtualService]], registry: Registry, book: RuleBook, remarks: Remarks
+    rules: Iterable[Entry[VirtualService]],
+    registry: Registry,
+    book: RuleBook,
+    remarks: Remarks,
+    memo: Memo,
 ) -> None:
-    checker = _Checker(registry, book, remarks)
+    guesses = 0
     for entry in rules:
-        if entry.value.for_mesh:
-            for destination, path in _destinations(entry.value):
-                checker.check(entry, destination, path)
+        rule = entry.value
+        faults = memo.get(
+            ("references", rule.meta.namespace, rule.meta.name),
+            (rule, registry, book),
+            partial(_faults, rule, registry, book),
+        )
+        for path, text, mend, unknown in faults:
+            if unknown:
+                guesses += 1
+                mend = _guess(unknown, registry) if guesses <= _MOST_GUESSES else _ADD
+            remarks.warn(entry, path, text, mend, UNKNOWN_REFERENCE)
+
+
+def _faults(rule: VirtualService, registry: Registry, book: RuleBook) -> tuple[_Fault, ...]:
+    if not rule.for_mesh:
+        return ()
+    namespace = rule.meta.namespace
+    return tuple(
+        fault
+        for destination, path in _destinations(rule)
+        for fault in _judge(destination, path, namespace, registry, book)
+    )
 
 
 def _destinations(rule: VirtualService) -> Iterator[tuple[Destination, Path]]:
@@ -39,55 +73,37 @@ def _destinations(rule: VirtualService) -> Iterator[tuple[Destination, Path]]:
                 yield l4_arm.destination, ("spec", name, at, "route", index, "destination")
 
 
-class _Checker:
-    def __init__(self, registry: Registry, book: RuleBook, remarks: Remarks) -> None:
-        self._registry = registry
-        self._book = book
-        self._remarks = remarks
-        self._guesses = 0
+def _judge(
+    destination: Destination, path: Path, namespace: str, registry: Registry, book: RuleBook
+) -> Iterator[_Fault]:
+    host = registry.resolve(destination.host, namespace)
+    service = registry.get(host)
+    if service is None:
+        text = f"there is no service {host}: {_ANSWER}"
+        yield _Fault((*path, "host"), text, unknown=host)
+    elif not service.alias_of:
+        yield from _judge_port(destination, path, service)
+        yield from _judge_subset(destination, path, service, book)
 
-    def check(self, entry: Entry[VirtualService], destination: Destination, path: Path) -> None:
-        host = self._registry.resolve(destination.host, entry.value.meta.namespace)
-        service = self._registry.get(host)
-        if service is None:
-            text = f"there is no service {host}: {_ANSWER}"
-            self._warn(entry, (*path, "host"), text, self._guess(host))
-        elif not service.alias_of:
-            self._check_port(entry, destination, service, path)
-            self._check_subset(entry, destination, service, path)
 
-    def _check_port(
-        self,
-        entry: Entry[VirtualService],
-        destination: Destination,
-        service: MeshService,
-        path: Path,
-    ) -> None:
-        if destination.port and service.port(destination.port) is None:
-            known = ", ".join(str(port.number) for port in service.ports) or "none"
-            text = f"{service.host} has no port {destination.port}: {_ANSWER}"
-            self._warn(entry, (*path, "port"), text, f"its ports: {known}")
+def _judge_port(destination: Destination, path: Path, service: MeshService) -> Iterator[_Fault]:
+    if destination.port and service.port(destination.port) is None:
+        known = ", ".join(str(port.number) for port in service.ports) or "none"
+        text = f"{service.host} has no port {destination.port}: {_ANSWER}"
+        yield _Fault((*path, "port"), text, f"its ports: {known}")
 
-    def _check_subset(
-        self,
-        entry: Entry[VirtualService],
-        destination: Destination,
-        service: MeshService,
-        path: Path,
-    ) -> None:
-        name = destination.subset
-        subsets = self._book.of(service).subsets if name else {}
-        if name and name not in subsets:
-            text = f"no DestinationRule gives {service.host} a subset {name}: {_ANSWER}"
-            mend = did_you_mean(name, subsets) or "add it to a DestinationRule"
-            self._warn(entry, (*path, "subset"), text, mend)
 
-    def _warn(self, entry: Entry[VirtualService], path: Path, text: str, mend: str) -> None:
-        self._remarks.warn(entry, path, text, mend, UNKNOWN_REFERENCE)
+def _judge_subset(
+    destination: Destination, path: Path, service: MeshService, book: RuleBook
+) -> Iterator[_Fault]:
+    name = destination.subset
+    subsets = book.of(service).subsets if name else {}
+    if name and name not in subsets:
+        text = f"no DestinationRule gives {service.host} a subset {name}: {_ANSWER}"
+        mend = did_you_mean(name, subsets) or "add it to a DestinationRule"
+        yield _Fault((*path, "subset"), text, mend)
 
-    def _guess(self, host: str) -> str:
-        self._guesses += 1
-        near = ""
-        if self._guesses <= _MOST_GUESSES:
-            near = nearest(host, [each.host for each in self._registry])
-        return f"did you mean {near}?" if near else "add the service"
+
+def _guess(host: str, registry: Registry) -> str:
+    near = nearest(host, [each.host for each in registry])
+    return f"did you mean {near}?" if near else _ADD

@@ -6,12 +6,14 @@ down by namespace and host, for all ports or for single ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from meshproxy.model.origin import Origin
 from meshproxy.translate.assembly.catalog import Entry
+from meshproxy.translate.assembly.memo import Memo
 from meshproxy.translate.assembly.services import MeshService, Registry
 from meshproxy.translate.kinds.common import Destination
 from meshproxy.translate.kinds.meta import selects
@@ -24,10 +26,11 @@ _CATCH_ALL = Egress(ALL)
 
 
 class Rule(NamedTuple):
-    """A VirtualService with its hosts in full."""
+    """A VirtualService with its hosts, and those it sends to, in full."""
 
     value: VirtualService
     hosts: tuple[str, ...]
+    destinations: tuple[str, ...]
     origin: Origin
 
 
@@ -87,39 +90,56 @@ def build_scopes(
     registry: Registry,
     rules: list[Entry[VirtualService]],
     sidecar: Sidecar | None,
-    self_: Self,
-    exports: Exports = NO_EXPORTS,
+    namespace: str,
+    exports: Exports,
+    memo: Memo,
 ) -> list[ListenerScope]:
-    """One for each egress listener; without a Sidecar, the one that takes all."""
-    seen = {
-        service.host: service
-        for service in registry
-        if is_visible(service.export_to, exports.services, service.namespace, self_.namespace)
-    }
+    """One for each egress listener of a workload there; without a Sidecar, the one that takes all.
+
+    ``exports`` are the mesh's.
+    """
+    seen = memo.get(
+        "services",
+        (registry, exports.services, namespace),
+        partial(_seen, registry, exports.services, namespace),
+    )
     resolved = [
-        _resolve(entry, registry)
+        memo.get(
+            (entry.value.meta.namespace, entry.value.meta.name),
+            (entry.value, entry.origin, registry),
+            partial(_resolve, entry, registry),
+        )
         for entry in rules
         if entry.value.for_mesh
         and entry.value.hosts
-        and is_visible(
-            entry.value.export_to, exports.rules, entry.value.meta.namespace, self_.namespace
-        )
+        and is_visible(entry.value.export_to, exports.rules, entry.value.meta.namespace, namespace)
     ]
     egresses = sidecar.egress if sidecar is not None and sidecar.egress else (_CATCH_ALL,)
-    return [_listener(egress, seen, resolved, registry, self_.namespace) for egress in egresses]
+    return [_listener(egress, seen, resolved, namespace) for egress in egresses]
+
+
+def _seen(registry: Registry, export_to: tuple[str, ...], namespace: str) -> dict[str, MeshService]:
+    return {
+        service.host: service
+        for service in registry
+        if is_visible(service.export_to, export_to, service.namespace, namespace)
+    }
 
 
 def _resolve(entry: Entry[VirtualService], registry: Registry) -> Rule:
-    namespace = entry.value.meta.namespace
-    hosts = tuple(registry.resolve(host, namespace) for host in entry.value.hosts)
-    return Rule(entry.value, hosts, entry.origin)
+    rule = entry.value
+    namespace = rule.meta.namespace
+    hosts = tuple(registry.resolve(host, namespace) for host in rule.hosts)
+    sent = (
+        registry.resolve(each.host, each.namespace or namespace) for each in _destinations(rule)
+    )
+    return Rule(rule, hosts, tuple(dict.fromkeys(sent)), entry.origin)
 
 
 def _listener(
     egress: Egress,
     seen: Mapping[str, MeshService],
     rules: list[Rule],
-    registry: Registry,
     namespace: str,
 ) -> ListenerScope:
     services, taken = dict(seen), list(rules)
@@ -130,25 +150,14 @@ def _listener(
     number = egress.port.number if egress.port is not None else 0
     if number and not egress.is_proxy:
         services = {host: each for host, each in services.items() if each.port(number) is not None}
-    reachable = {**_destinations(taken, seen, registry), **services}
+    # What a rule sends to comes along, imported or not (Istio does the same).
+    sent = {host for rule in taken for host in rule.destinations}
+    reachable = {host: seen[host] for host in seen if host in sent}
+    reachable.update(services)
     return ListenerScope(egress, services, reachable, tuple(taken))
 
 
-def _destinations(
-    rules: list[Rule], seen: Mapping[str, MeshService], registry: Registry
-) -> dict[str, MeshService]:
-    """What a rule sends to comes along, imported or not (Istio does the same)."""
-    found = {}
-    for rule in rules:
-        for destination in _destinations_of(rule.value):
-            namespace = destination.namespace or rule.value.meta.namespace
-            full = registry.resolve(destination.host, namespace)
-            if full in seen:
-                found[full] = seen[full]
-    return found
-
-
-def _destinations_of(rule: VirtualService) -> Iterable[Destination]:
+def _destinations(rule: VirtualService) -> Iterator[Destination]:
     for route in rule.http:
         for arm in route.arms:
             yield arm.destination

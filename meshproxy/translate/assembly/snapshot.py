@@ -9,7 +9,7 @@ from meshproxy.model.telemetry import AccessLog
 from meshproxy.translate.assembly import inbound
 from meshproxy.translate.assembly.authorization import reaching_policies
 from meshproxy.translate.assembly.catalog import Catalog, Entry
-from meshproxy.translate.assembly.clusters import Defaults, fixed_clusters, service_clusters
+from meshproxy.translate.assembly.clusters import Defaults, all_clusters
 from meshproxy.translate.assembly.delegates import merge_delegates
 from meshproxy.translate.assembly.endpoints import EndpointFinder
 from meshproxy.translate.assembly.listeners import Context, inbound_listeners, outbound_listeners
@@ -24,7 +24,7 @@ from meshproxy.translate.assembly.peer_modes import PeerModes
 from meshproxy.translate.assembly.references import UNKNOWN_REFERENCE, check_references
 from meshproxy.translate.assembly.remarks import Remarks
 from meshproxy.translate.assembly.rules import RuleBook
-from meshproxy.translate.assembly.same_host import one_a_host
+from meshproxy.translate.assembly.same_host import SetAside, one_a_host
 from meshproxy.translate.assembly.scope import (
     Exports,
     ListenerScope,
@@ -57,6 +57,9 @@ from meshproxy.translate.kinds.workload_entry import WorkloadEntry
 from meshproxy.translate.options import Options
 from meshproxy.translate.problems import UNSUPPORTED, Severity
 
+# All that the services of the mesh and their endpoints are made of.
+_MAKE_SERVICES = (Service, ServiceEntry, Endpoints, Pod, WorkloadEntry, PeerAuthentication)
+
 
 class SnapshotBuilder:
     """Builds one snapshot. ``remarks`` has the problems of putting objects together, ``secrets``
@@ -77,7 +80,7 @@ class SnapshotBuilder:
         entries = [entry.value for entry in catalog.all(WorkloadEntry)]
         self._workloads = Workloads(pods, entries, memo, self._modes)
         self._own = self._find_own(pods, entries)
-        self._registry = self._build_registry(pods, entries)
+        self._registry = self._find_services(pods, entries)
 
     def build(self) -> Snapshot:
         own = self._own
@@ -107,7 +110,7 @@ class SnapshotBuilder:
         more_listeners, more_clusters = inbound_listeners(context)
         clusters = self._clusters(scopes, proxy, defaults)
         self.secrets = used_secrets(clusters.values(), self._catalog, self.remarks)
-        clusters.update({cluster.name: cluster for cluster in more_clusters})
+        clusters = {**clusters, **{cluster.name: cluster for cluster in more_clusters}}
         found = {listener.name: listener for listener in (*listeners, *more_listeners)}
         if self._options.transparent:
             found = inbound.transparently(found)
@@ -132,17 +135,31 @@ class SnapshotBuilder:
             client_cert=config.client_cert,
         )
 
-    def _build_registry(self, pods: list[Pod], entries: list[WorkloadEntry]) -> Registry:
-        slices = [entry.value for entry in self._catalog.all(Endpoints)]
-        finder = EndpointFinder(slices, pods, entries, self._workloads, self._memo)
-        domain = self._options.domain
-        services = services_of(self._catalog.all(Service), finder, domain, self._memo)
-        others = ServiceEntries(finder, self._workloads, self._memo)
-        services += others.services(self._catalog.all(ServiceEntry))
-        chosen, aside = one_a_host(services, self._sees, self._memo)
+    def _find_services(self, pods: list[Pod], entries: list[WorkloadEntry]) -> Registry:
+        inputs = (
+            *self._catalog.inputs(*_MAKE_SERVICES),
+            self._mesh.root_namespace,
+            self._mesh.service_export_to,
+            self._own.self_.namespace,
+        )
+        registry, aside = self._memo.stage(
+            "services", inputs, lambda memo: self._build_registry(pods, entries, memo)
+        )
         for each in aside:
             self.remarks.set_aside(each)
-        return build_registry(chosen, domain, self._memo)
+        return registry
+
+    def _build_registry(
+        self, pods: list[Pod], entries: list[WorkloadEntry], memo: Memo
+    ) -> tuple[Registry, list[SetAside]]:
+        slices = [entry.value for entry in self._catalog.all(Endpoints)]
+        finder = EndpointFinder(slices, pods, entries, self._workloads, memo)
+        domain = self._options.domain
+        services = services_of(self._catalog.all(Service), finder, domain, memo)
+        others = ServiceEntries(finder, self._workloads, memo)
+        services += others.services(self._catalog.all(ServiceEntry))
+        chosen, aside = one_a_host(services, self._sees, memo)
+        return build_registry(chosen, domain, memo), aside
 
     def _sees(self, service: MeshService) -> bool:
         """Whether the own workload may see a service."""
@@ -170,7 +187,17 @@ class SnapshotBuilder:
         rules = merge_delegates(
             self._catalog.all(VirtualService), exports.rules, self.remarks, self._memo
         )
-        return build_scopes(self._registry, rules, sidecar, self._own.self_, exports)
+        namespace = self._own.workload.namespace
+        inputs = (
+            *(entry.value for entry in rules),
+            *(entry.origin for entry in rules),
+            *(self._registry, sidecar, namespace, exports),
+        )
+        return self._memo.stage(
+            "scopes",
+            inputs,
+            lambda memo: build_scopes(self._registry, rules, sidecar, namespace, exports, memo),
+        )
 
     def _rest(self, sidecar: Entry[Sidecar] | None) -> tuple[str, MeshService | None]:
         """The cluster of what no service is, "" for none, and the service whose cluster it is.
@@ -193,24 +220,30 @@ class SnapshotBuilder:
     def _clusters(
         self, scopes: list[ListenerScope], proxy: MeshService | None, defaults: Defaults
     ) -> dict[str, Cluster]:
-        book = RuleBook(
-            self._catalog.all(DestinationRule),
-            self._registry,
-            self._own.self_,
-            self._mesh.root_namespace,
-            self._mesh.destination_export_to,
+        book = self._rule_book()
+        check_references(
+            self._catalog.all(VirtualService), self._registry, book, self.remarks, self._memo
         )
-        rules = self._catalog.all(VirtualService)
-        check_references(rules, self._registry, book, self.remarks)
         services = {} if proxy is None else {proxy.host: proxy}
         for scope in scopes:
             services.update(scope.reachable)
         credentials = self._credentials()
-        found = fixed_clusters(defaults)
-        for service in services.values():
-            for cluster in service_clusters(service, book, defaults, credentials, self._memo):
-                found[cluster.name] = cluster
-        return found
+        return self._memo.stage(
+            "clusters",
+            (*services.values(), book, defaults, credentials),
+            lambda memo: all_clusters(services.values(), book, defaults, credentials, memo),
+        )
+
+    def _rule_book(self) -> RuleBook:
+        own, root = self._own, self._mesh.root_namespace
+        export_to = self._mesh.destination_export_to
+        return self._memo.stage(
+            "rules",
+            (*self._catalog.inputs(DestinationRule), self._registry, own.workload, root, export_to),
+            lambda _: RuleBook(
+                self._catalog.all(DestinationRule), self._registry, own.self_, root, export_to
+            ),
+        )
 
     def _credentials(self) -> Credentials:
         config, options = self._mesh, self._options

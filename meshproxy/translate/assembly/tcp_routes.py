@@ -118,7 +118,7 @@ class TcpBuilder:
         namespace = rule.value.meta.namespace
         return tuple(
             WeightedCluster(
-                destination_cluster(arm.destination, port, namespace, self._registry, self._scope),
+                destination_cluster(arm.destination, port, namespace, self._registry),
                 arm.weight or 1,
             )
             for arm in arms

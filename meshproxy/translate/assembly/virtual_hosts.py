@@ -8,9 +8,10 @@ that are no service are only reachable on port 80, where plain HTTP to the world
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 from meshproxy.model.listener import Application
 from meshproxy.model.origin import Origin
@@ -21,9 +22,20 @@ from meshproxy.translate.assembly.memo import Memo
 from meshproxy.translate.assembly.names import host_key, outbound_cluster
 from meshproxy.translate.assembly.scope import ListenerScope, Rule, Self
 from meshproxy.translate.assembly.services import MeshService, Registry
+from meshproxy.translate.kinds.common import Destination
 
 _HTTP_PORT = 80
 _ANY = ("*",)
+
+
+class _Place(NamedTuple):
+    """A virtual host to be, and whose routes it gets: those of a rule, by number, or a service's
+    own."""
+
+    key: str
+    name: str
+    domains: tuple[str, ...]
+    owner: int | MeshService
 
 
 class HostBuilder:
@@ -36,42 +48,73 @@ class HostBuilder:
         self._index = RuleIndex(scope.rules)
         self._registry = registry
         self._self = self_
-        self._labels = tuple(sorted(self_.labels.items()))
+        labels = tuple(sorted(self_.labels.items()))
+        self._labels = memo.get("own labels", labels, lambda: labels)
         self._domain = domain
         self._memo = memo
 
     def hosts(self, config: str, port: int) -> dict[str, VirtualHost]:
         """Virtual hosts by key, in an order that lets the first to claim a domain keep it."""
-        services = {
-            host: service
-            for host, service in self._scope.services.items()
-            if _speaks_http(service, port)
-        }
-        names = DomainNames(self._self.namespace, self._domain, services)
+        services = self._memo.stage(
+            ("speaking", port),
+            tuple(self._scope.services.values()),
+            lambda _: {
+                host: service
+                for host, service in self._scope.services.items()
+                if _speaks_http(service, port)
+            },
+        )
+        rules = self._rules(services, port)
+        routes = [self._routes(rule, port) for rule in rules]
+        # Edits are of routes, most of the time, and leave it as it was who is called what.
+        places = self._memo.stage(
+            ("places", config, port),
+            (
+                *(rule.hosts for rule in self._index.rules),
+                *(rule.hosts if made else None for rule, made in zip(rules, routes, strict=True)),
+                services,
+            ),
+            lambda _: self._places(config, port, services, rules, routes),
+        )
         found: dict[str, VirtualHost] = {}
+        for key, name, domains, owner in places:
+            if isinstance(owner, int):
+                host = self._host(key, name, domains, routes[owner], rules[owner].origin)
+            else:
+                host = self._host(key, name, domains, self._default(owner, port), owner.origin)
+            found[key] = host
+        return found
+
+    def _places(
+        self,
+        config: str,
+        port: int,
+        services: Mapping[str, MeshService],
+        rules: list[Rule],
+        routes: list[tuple[Route, ...]],
+    ) -> list[_Place]:
+        names = DomainNames(self._self.namespace, self._domain, services)
+        found: dict[str, _Place] = {}
         served: set[str] = set()
 
-        def add(
-            host: str, domains: tuple[str, ...], routes: tuple[Route, ...], origin: Origin
-        ) -> None:
+        def add(host: str, domains: tuple[str, ...], owner: int | MeshService) -> None:
             key = host_key(config, host)
             if domains and key not in found:
-                found[key] = self._host(key, f"{host}:{port}", domains, routes, origin)
+                found[key] = _Place(key, f"{host}:{port}", domains, owner)
 
-        for rule in self._rules(services, port):
-            routes = self._routes(rule, port)
+        for at, rule in enumerate(rules):
             own, others = self._index.split(rule, services)
-            if not routes or not (own or port == _HTTP_PORT):
+            if not routes[at] or not (own or port == _HTTP_PORT):
                 continue
             for host in others:
-                add(host, names.of_host(host), routes, rule.origin)
+                add(host, names.of_host(host), at)
             for host in own:
                 served.add(host)
-                add(host, names.of(services[host]), routes, rule.origin)
+                add(host, names.of(services[host]), at)
         for host, service in services.items():
             if host not in served:
-                add(host, names.of(service), self._default(service, port), service.origin)
-        return found
+                add(host, names.of(service), service)
+        return list(found.values())
 
     def by_port(self, config: str) -> dict[str, VirtualHost]:
         """The virtual hosts of all ports, for callers who name the port (a proxy's: HTTP_PROXY)."""
@@ -99,8 +142,8 @@ class HostBuilder:
         key = host_key(config, service.host)
         return self._host(key, f"{service.host}:{port}", _ANY, routes, origin)
 
-    def _rules(self, services: Iterable[str], port: int) -> Iterable[Rule]:
-        return self._index.rules if port == _HTTP_PORT else self._index.naming(list(services))
+    def _rules(self, services: Collection[str], port: int) -> list[Rule]:
+        return list(self._index.rules) if port == _HTTP_PORT else self._index.naming(services)
 
     def _host(
         self,
@@ -118,23 +161,23 @@ class HostBuilder:
 
     def _routes(self, rule: Rule, port: int) -> tuple[Route, ...]:
         meta = rule.value.meta
-        clusters = {
-            arm.destination: destination_cluster(
-                arm.destination, port, meta.namespace, self._registry, self._scope
-            )
-            for entry in rule.value.http
-            for arm in entry.arms
-        }
-        context = RouteContext(self._self, port, clusters.__getitem__)
-        inputs = (
-            rule.value,
-            tuple(clusters.values()),
-            self._self.namespace,
-            self._labels,
-            rule.origin,
+        own = (rule.value, rule.origin, self._self.namespace, self._labels)
+
+        def clusters() -> dict[Destination, str]:
+            return {
+                arm.destination: destination_cluster(
+                    arm.destination, port, meta.namespace, self._registry
+                )
+                for entry in rule.value.http
+                for arm in entry.arms
+            }
+
+        return self._memo.derived(
+            ("routes", meta.namespace, meta.name, port),
+            (*own, self._registry),
+            lambda: (*own, tuple(clusters().values())),
+            lambda: build_routes(rule, RouteContext(self._self, port, clusters().__getitem__)),
         )
-        key = ("routes", meta.namespace, meta.name, port)
-        return self._memo.get(key, inputs, partial(build_routes, rule, context))
 
     def _default(self, service: MeshService, port: int) -> tuple[Route, ...]:
         return self._memo.get(

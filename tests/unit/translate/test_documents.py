@@ -107,6 +107,18 @@ def test_what_has_not_changed_is_not_parsed_again() -> None:
     assert (by_kind["B"].file, by_kind["B"].line) == ("b.yaml", 6)
 
 
+def test_a_file_that_has_not_changed_gives_the_same_documents() -> None:
+    library = Library()
+    same = SourceText("a.yaml", "kind: A\n---\nkind: B\n")
+    first, _ = library.read([same, SourceText("b.yaml", "kind: C\n")])
+    second, _ = library.read([SourceText("b.yaml", "kind: [\n"), same])
+    assert [document.file for document in second] == ["a.yaml", "a.yaml"]
+    assert all(new is old for new, old in zip(second, first, strict=False))
+    third, problems = library.read([same, SourceText("c.yaml", "kind: A\n")])
+    assert third[2].raw is first[0].raw, "the same text in another file is parsed once"
+    assert not problems, "a file that is gone has none"
+
+
 def test_what_is_gone_is_forgotten() -> None:
     prepared: list[Raw] = []
     library = Library(prepared.append)

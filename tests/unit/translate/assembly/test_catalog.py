@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from meshproxy.translate.assembly.catalog import Catalog
+from meshproxy.translate.assembly.memo import Memo
 from meshproxy.translate.documents import Library, SourceText
 from meshproxy.translate.kinds.service import Service
 from meshproxy.translate.problems import Severity
@@ -10,7 +11,7 @@ from meshproxy.translate.problems import Severity
 
 def catalog(*texts: str) -> Catalog:
     sources = [SourceText(f"{at}.yaml", text) for at, text in enumerate(texts)]
-    return Catalog(Library().read(sources)[0])
+    return Catalog(Library().read(sources)[0], Memo())
 
 
 def service(name: str, port: int, created: str = "null") -> str:
