@@ -1,24 +1,28 @@
 """From a snapshot to a plan, keeping what has not changed.
 
 Building is a generator: it pauses after every host and cluster, so that a worker can compile a
-large change in slices between requests. Nothing is visible until `Builder.commit`.
+large change in slices between requests. Nothing is visible until `Builder.commit`. What one edit
+among a thousand services costs is that edit: tables of hosts stay while nobody's names change, and
+a host whose routes are others is the same `HostPlan`, told of them at the commit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from meshproxy.base.lookup import HostTable
 from meshproxy.cluster.balance import compile_balancer
 from meshproxy.cluster.endpoints import Registry
 from meshproxy.model.cluster import Cluster
 from meshproxy.model.listener import Direction, FilterChain, Listener
-from meshproxy.model.route import VirtualHost
+from meshproxy.model.route import RouteConfig, VirtualHost
 from meshproxy.model.snapshot import Snapshot
 from meshproxy.model.telemetry import AccessLog
+from meshproxy.model.workload import Workload
 from meshproxy.plan.hosts import compile_host, compile_tcp, direct_route, forward_route
+from meshproxy.plan.kept import Kept
 from meshproxy.plan.names import NameBook
 from meshproxy.plan.plan import (
     ChainPlan,
@@ -43,7 +47,7 @@ from meshproxy.wire.paths import compile_normalization
 
 Write = Callable[[str], None]
 _PASSTHROUGH = "PassthroughCluster"
-_KEPT = 32  # pieces that are kept from the last plan, in one step
+_STEP = 32  # small things that are done in one step
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,29 @@ class Context:
     environment: Mapping[str, str]
 
 
+class _Table(NamedTuple):
+    """Who is called what in one route table, and what it was made from beside the hosts."""
+
+    config: RouteConfig
+    remember: int
+    hosts: HostTable[HostPlan]
+
+
+class _Next(NamedTuple):
+    """What a plan that has been built brings with it.
+
+    ``clusters_changed``: names of those that are new, others than before, or gone. ``routes``: host
+    plans that stay, each with the one that it shall be like.
+    """
+
+    clusters: Kept[Cluster, ClusterPlan]
+    clusters_changed: tuple[str, ...]
+    hosts: Kept[VirtualHost, HostPlan]
+    routes: list[tuple[HostPlan, HostPlan]]
+    tables: dict[str, _Table]
+    peers: Kept[Workload, Peer]
+
+
 class Builder:
     """Compiles snapshots one after the other for one worker."""
 
@@ -68,9 +95,10 @@ class Builder:
         self.names = NameBook(context.registry, context.draw)
         self._slots: dict[str, ClusterSlot] = {}
         self._authorization: tuple[Any, Judge | None, JudgeTcp | None] = (None, None, None)
-        # Compiled pieces, each with the model object it came from: none is compiled twice.
-        self._hosts: dict[str, tuple[VirtualHost, HostPlan]] = {}
-        self._clusters: dict[str, tuple[Cluster, ClusterPlan]] = {}
+        self._clusters: Kept[Cluster, ClusterPlan] = Kept({}, {})
+        self._hosts: Kept[VirtualHost, HostPlan] = Kept({}, {})
+        self._tables: dict[str, _Table] = {}
+        self._peers: Kept[Workload, Peer] = Kept({}, {})
 
     def slot(self, name: str) -> ClusterSlot:
         slot = self._slots.get(name)
@@ -100,41 +128,83 @@ class Builder:
         # A resumed session does not know the chain that its caller has shown.
         chain_told = snapshot.client_cert.details.chain
         plan.tls_tickets = snapshot.settings.tls_session_tickets and not chain_told
-        clusters: dict[str, tuple[Cluster, ClusterPlan]] = {}
-        for at, (name, cluster) in enumerate(snapshot.clusters.items()):
-            found = self._clusters.get(name)
-            if found is None or found[0] is not cluster or not at % _KEPT:
-                yield
-            if found is None or found[0] is not cluster:
-                found = cluster, self._cluster(cluster)
-                opened.append(found[1])
-            clusters[name] = found
-            plan.clusters[name] = found[1]
-        hosts: dict[str, tuple[VirtualHost, HostPlan]] = {}
-        for at, (name, host) in enumerate(snapshot.hosts.items()):
-            known = self._hosts.get(name)
-            if known is None or known[0] is not host or not at % _KEPT:
-                yield
-            if known is None or known[0] is not host:
-                known = host, compile_host(host, self.slot)
-            hosts[name] = known
-        tables: dict[str, HostTable[HostPlan]] = {}
-        for config in snapshot.route_configs.values():
-            remembered = snapshot.settings.max_hosts_remembered
-            table: HostTable[HostPlan] = HostTable((), remembered, config.by_port)
-            for at, key in enumerate(config.hosts):
-                if not at % _KEPT:
-                    yield
-                host, compiled = hosts[key]
-                for domain in host.domains:
-                    table.add(domain, compiled)
-            tables[config.name] = table
-        maker = _ChainMaker(self, snapshot, generation, tables)
-        for listener in snapshot.listeners.values():
-            plan.listeners[listener.name] = maker.listener(listener)
+        fresh, gone = (
+            self._clusters.fresh(snapshot.clusters),
+            self._clusters.gone(snapshot.clusters),
+        )
+        clusters = self._clusters.successor(snapshot.clusters, gone)
+        for name in fresh:
             yield
-        self._next = (clusters, hosts)
+            clusters.pieces[name] = self._cluster(snapshot.clusters[name])
+            opened.append(clusters.pieces[name])
+        plan.clusters = clusters.pieces
+        yield
+        hosts, moved, routes = yield from self._host_steps(snapshot)
+        yield
+        tables: dict[str, _Table] = {}
+        for config in snapshot.route_configs.values():
+            tables[config.name] = yield from self._table_steps(snapshot, config, hosts, moved)
+        peers = yield from self._peer_steps(snapshot)
+        maker = _ChainMaker(self, snapshot, generation, tables, peers.pieces)
+        for listener in snapshot.listeners.values():
+            plan.listeners[listener.name] = yield from maker.listener_steps(listener)
+        self._next = _Next(clusters, (*fresh, *gone), hosts, routes, tables, peers)
         return plan
+
+    def _host_steps(
+        self, snapshot: Snapshot
+    ) -> Generator[
+        None, None, tuple[Kept[VirtualHost, HostPlan], set[str], list[tuple[HostPlan, HostPlan]]]
+    ]:
+        """All hosts; the keys of those that are called by other names than before, or new, or gone;
+        and what is to be told to those that stay."""
+        old = self._hosts
+        moved = set(old.gone(snapshot.hosts))
+        hosts = old.successor(snapshot.hosts, moved)
+        routes: list[tuple[HostPlan, HostPlan]] = []
+        for key in old.fresh(snapshot.hosts):
+            yield
+            model, known = snapshot.hosts[key], old.models.get(key)
+            compiled = compile_host(model, self.slot)
+            if known is not None and known.domains == model.domains:
+                routes.append((hosts.pieces[key], compiled))
+            else:
+                hosts.pieces[key] = compiled
+                moved.add(key)
+        return hosts, moved, routes
+
+    def _table_steps(
+        self,
+        snapshot: Snapshot,
+        config: RouteConfig,
+        hosts: Kept[VirtualHost, HostPlan],
+        moved: set[str],
+    ) -> Generator[None, None, _Table]:
+        remember = snapshot.settings.max_hosts_remembered
+        known = self._tables.get(config.name)
+        if (
+            known is not None
+            and known.config is config
+            and known.remember == remember
+            and moved.isdisjoint(config.hosts)
+        ):
+            return known
+        table: HostTable[HostPlan] = HostTable((), remember, config.by_port)
+        for at, key in enumerate(config.hosts):
+            if not at % _STEP:
+                yield
+            for domain in snapshot.hosts[key].domains:
+                table.add(domain, hosts.pieces[key])
+        return _Table(config, remember, table)
+
+    def _peer_steps(self, snapshot: Snapshot) -> Generator[None, None, Kept[Workload, Peer]]:
+        peers = self._peers.successor(snapshot.peers, self._peers.gone(snapshot.peers))
+        yield
+        for at, ip in enumerate(self._peers.fresh(snapshot.peers)):
+            if not at % _STEP:
+                yield
+            peers.pieces[ip] = self._context.registry.peer(snapshot.peers[ip])
+        return peers
 
     def build(self, snapshot: Snapshot, generation: int) -> Plan:
         """`steps` run to the end, and committed."""
@@ -148,14 +218,20 @@ class Builder:
                 return plan
 
     def commit(self, plan: Plan) -> None:
-        """Make the new clusters the ones that slots mean; the caller swaps the plan."""
-        old = self._clusters
-        self._clusters, self._hosts = self._next
-        for name, slot in list(self._slots.items()):
-            slot.plan = plan.clusters.get(name)
-        for name, (_, cluster) in old.items():
-            if plan.clusters.get(name) is not cluster:
-                self.names.close(cluster)
+        """Make the new clusters the ones that slots mean, and let hosts do what is new.
+
+        The caller swaps the plan.
+        """
+        old, new = self._clusters.pieces, self._next
+        self._clusters, self._hosts, self._tables = new.clusters, new.hosts, new.tables
+        self._peers = new.peers
+        for name in new.clusters_changed:  # each has a slot, see `_cluster`
+            self._slots[name].plan = plan.clusters.get(name)
+        for kept, compiled in new.routes:
+            kept.name, kept.route = compiled.name, compiled.route
+        for name in new.clusters_changed:
+            if name in old:
+                self.names.close(old[name])
 
     def _cluster(self, cluster: Cluster) -> ClusterPlan:
         self.slot(cluster.name)
@@ -178,10 +254,6 @@ class Builder:
                 judge_of_connections(policies, domains),
             )
         return self._authorization[1:]
-
-    def peers(self, snapshot: Snapshot) -> dict[str, Peer]:
-        registry = self._context.registry
-        return {ip: registry.peer(workload) for ip, workload in snapshot.peers.items()}
 
     def log_sinks(self, logs: tuple[AccessLog, ...], outbound: bool) -> tuple[LogSink, ...]:
         return tuple(
@@ -207,13 +279,14 @@ class _ChainMaker:
         builder: Builder,
         snapshot: Snapshot,
         generation: int,
-        tables: dict[str, HostTable[HostPlan]],
+        tables: dict[str, _Table],
+        peers: dict[str, Peer],
     ) -> None:
         self._builder = builder
         self._snapshot = snapshot
         self._generation = generation
         self._tables = tables
-        self._peers = builder.peers(snapshot)
+        self._peers = peers
         self._expect = compile_proxy_protocol(snapshot.settings.proxy_protocol)
         self._normalize = compile_normalization(snapshot.path_normalization)
         self._authorization = builder.authorization(snapshot)
@@ -228,13 +301,15 @@ class _ChainMaker:
             for direction in Direction
         }
 
-    def listener(self, model: Listener) -> ListenerPlan:
+    def listener_steps(self, model: Listener) -> Generator[None, None, ListenerPlan]:
         listener = ListenerPlan(model.name, model.direction, model.captured)
         subnets: list[tuple[Subnet, ChainPlan]] = []
         if any("/" in ip for chain in model.chains for ip in chain.ips):
             listener = SubnetListenerPlan(model.name, model.direction, model.captured)
         listener.settings = self._snapshot.settings
-        for chain_model in model.chains:
+        for at, chain_model in enumerate(model.chains):
+            if not at % _STEP:
+                yield
             chain = self._chain(model, chain_model)
             if not model.captured or (not chain_model.port and not chain_model.ips):
                 listener.default = chain
@@ -267,7 +342,8 @@ class _ChainMaker:
             chain.choose_tcp = compile_l4(model.rules, targets)
             chain.by_name = any(rule.sni for rule in model.rules)
         if model.route_config:
-            chain.hosts = self._tables.get(model.route_config)
+            table = self._tables.get(model.route_config)
+            chain.hosts = None if table is None else table.hosts
             chain.fallback = self._fallback(listener)
         elif chain.tcp is not None:
             # All HTTP of this chain goes where its connections go: inbound, and passthrough.

@@ -40,20 +40,20 @@ def test_nothing_changed_is_nothing_to_send() -> None:
 def test_compiled_pieces_are_kept_by_the_object_they_came_from() -> None:
     snapshot = outbound()
     path = DataPath(snapshot)
-    before = path.builder._hosts["80/shop:80"][1]
+    before = path.builder._hosts.pieces["80/shop:80"]
     cluster = path.plans.current.clusters["outbound|80|v1|shop"]
     path.configure(replace(snapshot, outbound_allow_any=False))
-    assert path.builder._hosts["80/shop:80"][1] is before
+    assert path.builder._hosts.pieces["80/shop:80"] is before
     assert path.plans.current.clusters["outbound|80|v1|shop"] is cluster
 
 
 def test_a_kept_host_sees_a_cluster_that_has_changed() -> None:
     snapshot = outbound()
     path = DataPath(snapshot)
-    host = path.builder._hosts["80/shop:80"][1]
+    host = path.builder._hosts.pieces["80/shop:80"]
     new = a_cluster("outbound|80|v1|shop", "10.9.9.9:80")
     path.configure(replace(snapshot, clusters={**snapshot.clusters, new.name: new}))
-    assert path.builder._hosts["80/shop:80"][1] is host
+    assert path.builder._hosts.pieces["80/shop:80"] is host
     client = path.connect()
     client.receive(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
     assert path.dials() == ["10.9.9.9:80"]
