@@ -88,14 +88,23 @@ class Change(NamedTuple):
     removed: tuple[PartKey, ...]
 
 
-def diff(old: Mapping[PartKey, Any], new: Mapping[PartKey, Any]) -> Change:
-    """Parts of ``new`` that differ from ``old``, and keys of ``old`` that are gone."""
-    changed = {
-        key: part
-        for key, part in new.items()
-        if key not in old or (old[key] is not part and old[key] != part)
-    }
-    return Change(changed, tuple(key for key in old if key not in new))
+def diff(old: Snapshot | None, new: Snapshot) -> Change:
+    """Parts of ``new`` that differ from ``old`` (None: there was none), and keys that are gone."""
+    changed: dict[PartKey, Any] = {}
+    removed: list[PartKey] = []
+    for table in TABLES:
+        before: Mapping[str, Any] = {} if old is None else getattr(old, table)
+        after: Mapping[str, Any] = getattr(new, table)
+        # Nearly all are the objects they were, and there may be thousands.
+        for name in [name for name, part in after.items() if before.get(name) is not part]:
+            if name not in before or before[name] != after[name]:
+                changed[PartKey(table, name)] = after[name]
+        removed += [PartKey(table, name) for name in before if name not in after]
+    for single in SINGLES:
+        value = getattr(new, single)
+        if old is None or getattr(old, single) != value:
+            changed[PartKey(single, "")] = value
+    return Change(changed, tuple(removed))
 
 
 class Parts:

@@ -11,14 +11,13 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from meshproxy.export.log_writer import check_sink
 from meshproxy.listen.acceptor import Capture
 from meshproxy.listen.sockets import BindError, listen_on
 from meshproxy.model.listener import Listener
 from meshproxy.model.secret import Secret, SecretRef
-from meshproxy.model.snapshot import PartKey, Snapshot, diff
+from meshproxy.model.snapshot import Snapshot, diff
 from meshproxy.runtime.channel import Kind
 from meshproxy.runtime.crew import Crew
 
@@ -39,7 +38,6 @@ class Supervisor:
         self._loop = loop
         self.crew = crew
         self._drain_duration = drain_duration
-        self._parts: dict[PartKey, Any] = {}
         self._sockets: dict[str, tuple[Listener, list[socket.socket]]] = {}
         self.snapshot: Snapshot | None = None
         self.generation = 0
@@ -63,13 +61,11 @@ class Supervisor:
                 check_sink(log.path)
         opened = self._open_new(snapshot)
         self.follow_secrets(snapshot, secrets)  # before the plan that needs them
-        parts = snapshot.parts()
-        change = diff(self._parts, parts)
+        change = diff(self.snapshot, snapshot)
         gone = [name for name in self._sockets if name not in snapshot.listeners or name in opened]
         old = [sock for name in gone for sock in self._sockets.pop(name)[1]]
         for name, sockets in opened.items():
             self._sockets[name] = (snapshot.listeners[name], sockets)
-        self._parts = parts
         self.snapshot = snapshot
         self.generation += 1
         self.crew.configure(

@@ -20,7 +20,7 @@ def test_a_snapshot_survives_being_cut_and_put_together() -> None:
 def test_a_diff_says_what_changed_and_what_went() -> None:
     old = outbound(clusters=[a_cluster("outbound|80|v1|shop"), a_cluster("outbound|80|v2|shop")])
     new = outbound(clusters=[a_cluster("outbound|80|v1|shop", "10.9.9.9:80")])
-    change = diff(old.parts(), new.parts())
+    change = diff(old, new)
     assert [key.name for key in change.changed] == ["outbound|80|v1|shop"]
     assert [key.name for key in change.removed] == ["outbound|80|v2|shop"]
     parts = Parts(old.parts())
@@ -34,7 +34,7 @@ def test_a_diff_says_what_changed_and_what_went() -> None:
 
 
 def test_nothing_changed_is_nothing_to_send() -> None:
-    assert diff(outbound().parts(), outbound().parts()) == ({}, ())
+    assert diff(outbound(), outbound()) == ({}, ())
 
 
 def test_compiled_pieces_are_kept_by_the_object_they_came_from() -> None:

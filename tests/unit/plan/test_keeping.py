@@ -10,7 +10,7 @@ import pytest
 from meshproxy.base.addr import Address
 from meshproxy.base.lookup import HostTable
 from meshproxy.model.route import DirectResponse
-from meshproxy.model.snapshot import PartKey, Parts, Snapshot, diff
+from meshproxy.model.snapshot import Parts, Snapshot, diff
 from meshproxy.plan.plan import HostPlan
 from tests.support.models import a_cluster, a_host, a_route, a_workload, inbound, outbound
 from tests.support.path import DataPath
@@ -23,13 +23,13 @@ class Worker:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._parts = Parts(snapshot.parts())
-        self._known: dict[PartKey, object] = dict(snapshot.parts())
+        self._known = snapshot
         self.path = DataPath(self._parts.snapshot())
 
     def told(self, snapshot: Snapshot) -> Snapshot:
         """What the worker makes of the difference."""
-        change = diff(self._known, snapshot.parts())
-        self._known = dict(snapshot.parts())
+        change = diff(self._known, snapshot)
+        self._known = snapshot
         for key in change.removed:
             self._parts.drop(key)
         for key, part in change.changed.items():

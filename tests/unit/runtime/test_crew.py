@@ -50,7 +50,7 @@ def test_a_worker_that_comes_later_has_all_secrets_before_its_plan() -> None:
     crew = Crew(loop, zygote.ours, Page(new_page()), lambda: None)
     try:
         crew.tell_secrets({WORKLOAD: secret, other: secret})
-        crew.configure(1, diff({}, Snapshot().parts()), {})
+        crew.configure(1, diff(None, Snapshot()), {})
         crew.start(1)
         first = zygote.worker()
         told = messages(first)

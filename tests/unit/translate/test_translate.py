@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from meshproxy.model.snapshot import Change, PartKey, diff
+from meshproxy.model.snapshot import Change, Snapshot, diff
 from meshproxy.translate import Options, Severity, SourceText, Translation, Translator
 from tests.unit.translate.sample import SAMPLE
 from tests.unit.translate.support import ME, translated
@@ -13,19 +13,18 @@ OPTIONS = Options(workload=("default", "me"))
 
 
 class Reloads:
-    """A translator and the parts of its last snapshot."""
+    """A translator and its last snapshot."""
 
     def __init__(self) -> None:
         self._translator = Translator(OPTIONS)
-        self._parts: dict[PartKey, object] = {}
+        self._last: Snapshot | None = None
 
     def run(self, *texts: str) -> tuple[Translation, Change]:
         sources = [SourceText(f"{at}.yaml", text) for at, text in enumerate(texts)]
         found = self._translator.run(sources)
         assert found.snapshot is not None, [str(each) for each in found.errors]
-        parts = found.snapshot.parts()
-        change = diff(self._parts, parts)
-        self._parts = parts
+        change = diff(self._last, found.snapshot)
+        self._last = found.snapshot
         return found, change
 
 
