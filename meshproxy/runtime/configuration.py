@@ -56,7 +56,7 @@ class Configuration:
 
     def load(self) -> tuple[Reading, Translation | None, tuple[Problem, ...]]:
         """Read and translate; the problems are those of both. Blocks."""
-        reading = read(self._path)
+        reading = read(self._path, _BREATHE)
         if any(problem.severity is Severity.ERROR for problem in reading.problems):
             return reading, None, reading.problems
         translation = self._translator.run(reading.texts)

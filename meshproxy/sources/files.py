@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from meshproxy.translate import Problem, Severity, SourceText
@@ -19,6 +19,7 @@ SUFFIXES = (".yaml", ".yml", ".json")
 MAX_FILE_BYTES = 64 * 1024 * 1024  # an etcd object is 1.5 MiB; this is a whole cluster's dump
 MAX_FILES = 20_000
 _DEEPEST = 16  # directories below the first
+_PIECE = 128 * 1024  # bytes that are read in one go
 _TRIES = 20  # readings before giving up on a directory that never rests
 
 
@@ -51,11 +52,14 @@ def look(path: str) -> Fingerprint:
     return tuple(_files(path))
 
 
-def read(path: str) -> Reading:
-    """Read everything, again and again until nothing changed meanwhile."""
+def read(path: str, breathe: Callable[[], object] = lambda: None) -> Reading:
+    """Read everything, again and again until nothing changed meanwhile.
+
+    ``breathe`` is called between pieces of it: others may want the processor.
+    """
     before = look(path)
     for _ in range(_TRIES):
-        texts, problems = _read_all(path, before)
+        texts, problems = _read_all(path, before, breathe)
         after = look(path)
         if after == before:
             return Reading(texts, problems, after)
@@ -107,7 +111,9 @@ def _seen(path: str, info: os.stat_result) -> Seen:
     return Seen(path, info.st_dev, info.st_ino, info.st_mtime_ns, info.st_size)
 
 
-def _read_all(path: str, files: Fingerprint) -> tuple[tuple[SourceText, ...], tuple[Problem, ...]]:
+def _read_all(
+    path: str, files: Fingerprint, breathe: Callable[[], object]
+) -> tuple[tuple[SourceText, ...], tuple[Problem, ...]]:
     texts: list[SourceText] = []
     problems: list[Problem] = []
     if not files:
@@ -116,7 +122,7 @@ def _read_all(path: str, files: Fingerprint) -> tuple[tuple[SourceText, ...], tu
         problems.append(_error(path, f"more than {MAX_FILES} files", "point at fewer"))
     for file in files:
         try:
-            texts.append(SourceText(file.path, _read_one(file)))
+            texts.append(SourceText(file.path, _read_one(file, breathe)))
         except OSError as error:
             problems.append(_error(file.path, f"can't be read: {error.strerror}"))
         except UnicodeDecodeError as error:
@@ -131,13 +137,17 @@ class _TooLarge(Exception):
     pass
 
 
-def _read_one(file: Seen) -> str:
+def _read_one(file: Seen, breathe: Callable[[], object]) -> str:
     if file.size > MAX_FILE_BYTES:
         raise _TooLarge
     # Not to wait for ever, should a FIFO have taken the file's place since we looked.
     descriptor = os.open(file.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as opened:
-        return opened.read(MAX_FILE_BYTES).decode()
+    data = bytearray()
+    with open(descriptor, "rb", buffering=0) as opened:
+        while len(data) < MAX_FILE_BYTES and (piece := opened.read(_PIECE)):
+            data += piece
+            breathe()
+    return data.decode()
 
 
 def _nothing(path: str) -> list[Problem]:

@@ -19,6 +19,7 @@ from meshproxy.translate.yaml_text import BrokenText, line_of, load
 
 _SEPARATOR = re.compile(r"^---(?=[ \t\r]|$)", re.MULTILINE)
 _BLANK = re.compile(r"(?:[ \t\r]*(?:[#%][^\n]*)?(?:\n|\Z))*\Z")
+_PIECE = 128 * 1024  # characters that are hashed in one go
 _DEEPEST_LIST = 5  # a List inside a List inside a List…
 
 
@@ -130,7 +131,7 @@ class Library:
         files: dict[str, _File] = {}
         pieces: dict[str, _Piece] = {}
         for source in sources:
-            digest = sha256(source.text.encode(errors="surrogatepass")).digest()
+            digest = self._digest(source.text)
             file = self._files.get(source.name)
             if file is None or file.digest != digest:
                 file = self._cut(source, digest, pieces)
@@ -140,6 +141,13 @@ class Library:
             problems += file.problems
         self._files, self._pieces = files, pieces
         return documents, problems
+
+    def _digest(self, text: str) -> bytes:
+        found = sha256()
+        for at in range(0, len(text), _PIECE):
+            found.update(text[at : at + _PIECE].encode(errors="surrogatepass"))
+            self._breathe()
+        return found.digest()
 
     def _cut(self, source: SourceText, digest: bytes, others: dict[str, _Piece]) -> _File:
         """``others`` are the pieces of the files before it."""

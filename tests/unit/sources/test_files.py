@@ -124,14 +124,23 @@ def during_reading(
     real = files._read_all
     left = [times]
 
-    def read_all(path: str, seen: files.Fingerprint) -> object:
-        result = real(path, seen)
+    def read_all(path: str, seen: files.Fingerprint, breathe: Callable[[], object]) -> object:
+        result = real(path, seen, breathe)
         if left[0]:
             left[0] -= 1
             change()
         return result
 
     monkeypatch.setattr(files, "_read_all", read_all)
+
+
+def test_a_long_file_is_read_whole_and_with_pauses(tmp_path: Path) -> None:
+    text = "".join(f"a{number}: é\n" for number in range(100_000))
+    write(tmp_path, a_yaml=text)
+    pauses: list[None] = []
+    (found,) = read(str(tmp_path), lambda: pauses.append(None)).texts
+    assert found.text == text
+    assert len(pauses) > 5
 
 
 def test_a_swap_in_the_midst_of_reading_is_taken_whole(
