@@ -17,6 +17,7 @@ from typing import Any
 from benchmarks.load.request import request_maker
 from benchmarks.micro.loop import Loop, Transport
 from benchmarks.micro.mesh import PORT, snapshot
+from meshproxy.model.snapshot import diff
 from meshproxy.runtime.channel import Channel, Kind
 from meshproxy.runtime.options import WorkerOptions
 from meshproxy.runtime.page import Page, new_page
@@ -109,7 +110,7 @@ class Exchanges:
         listener = next(name for name, found in whole.listeners.items() if found.port == PORT)
         with socket.socket() as unused:
             self._channel.send(Kind.LISTEN, pickle.dumps((listener, "")), (unused.fileno(),))
-            parts = [(key, part, True) for key, part in whole.parts().items()]
+            parts = [(key, part, True) for key, part in diff(None, whole).changed.items()]
             self._channel.send(Kind.PARTS, pickle.dumps(parts))
             self._channel.send(Kind.COMMIT, pickle.dumps(1))
             self._until(lambda: bool(self._loop.factories), "the worker takes no configuration")

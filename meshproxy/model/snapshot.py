@@ -54,16 +54,6 @@ class Snapshot:
     mesh_tls: TlsParameters = ANY
     client_cert: ClientCert = DEFAULT
 
-    def parts(self) -> dict[PartKey, Any]:
-        """The snapshot cut into the pieces that are compared and sent one by one."""
-        found: dict[PartKey, Any] = {}
-        for table in TABLES:
-            for name, value in getattr(self, table).items():
-                found[PartKey(table, name)] = value
-        for single in SINGLES:
-            found[PartKey(single, "")] = getattr(self, single)
-        return found
-
 
 TABLES = ("listeners", "route_configs", "hosts", "clusters", "peers")
 SINGLES = (
@@ -129,6 +119,6 @@ class Parts:
             self._singles.pop(key.field, None)
 
     def snapshot(self) -> Snapshot:
-        """The inverse of `Snapshot.parts`."""
+        """All of them put together."""
         tables: dict[str, Any] = {name: dict(table) for name, table in self._tables.items()}
         return Snapshot(**tables, **self._singles)

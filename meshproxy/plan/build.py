@@ -72,17 +72,24 @@ class _Table(NamedTuple):
     hosts: HostTable[HostPlan]
 
 
+class _Hosts(NamedTuple):
+    """All hosts; the keys of those that are new, gone, or called by other names than before; and
+    host plans that stay, each with the one that it shall be like."""
+
+    kept: Kept[VirtualHost, HostPlan]
+    moved: set[str]
+    routes: list[tuple[HostPlan, HostPlan]]
+
+
 class _Next(NamedTuple):
     """What a plan that has been built brings with it.
 
-    ``clusters_changed``: names of those that are new, others than before, or gone. ``routes``: host
-    plans that stay, each with the one that it shall be like.
+    ``clusters_changed``: names of those that are new, others than before, or gone.
     """
 
     clusters: Kept[Cluster, ClusterPlan]
     clusters_changed: tuple[str, ...]
-    hosts: Kept[VirtualHost, HostPlan]
-    routes: list[tuple[HostPlan, HostPlan]]
+    hosts: _Hosts
     tables: dict[str, _Table]
     peers: Kept[Workload, Peer]
 
@@ -128,57 +135,42 @@ class Builder:
         # A resumed session does not know the chain that its caller has shown.
         chain_told = snapshot.client_cert.details.chain
         plan.tls_tickets = snapshot.settings.tls_session_tickets and not chain_told
-        fresh, gone = (
-            self._clusters.fresh(snapshot.clusters),
-            self._clusters.gone(snapshot.clusters),
-        )
-        clusters = self._clusters.successor(snapshot.clusters, gone)
+        clusters, fresh, gone = self._clusters.turn(snapshot.clusters)
         for name in fresh:
             yield
             clusters.pieces[name] = self._cluster(snapshot.clusters[name])
             opened.append(clusters.pieces[name])
         plan.clusters = clusters.pieces
         yield
-        hosts, moved, routes = yield from self._host_steps(snapshot)
+        hosts = yield from self._host_steps(snapshot)
         yield
         tables: dict[str, _Table] = {}
         for config in snapshot.route_configs.values():
-            tables[config.name] = yield from self._table_steps(snapshot, config, hosts, moved)
+            tables[config.name] = yield from self._table_steps(snapshot, config, hosts)
         peers = yield from self._peer_steps(snapshot)
         maker = _ChainMaker(self, snapshot, generation, tables, peers.pieces)
         for listener in snapshot.listeners.values():
             plan.listeners[listener.name] = yield from maker.listener_steps(listener)
-        self._next = _Next(clusters, (*fresh, *gone), hosts, routes, tables, peers)
+        self._next = _Next(clusters, (*fresh, *gone), hosts, tables, peers)
         return plan
 
-    def _host_steps(
-        self, snapshot: Snapshot
-    ) -> Generator[
-        None, None, tuple[Kept[VirtualHost, HostPlan], set[str], list[tuple[HostPlan, HostPlan]]]
-    ]:
-        """All hosts; the keys of those that are called by other names than before, or new, or gone;
-        and what is to be told to those that stay."""
+    def _host_steps(self, snapshot: Snapshot) -> Generator[None, None, _Hosts]:
         old = self._hosts
-        moved = set(old.gone(snapshot.hosts))
-        hosts = old.successor(snapshot.hosts, moved)
-        routes: list[tuple[HostPlan, HostPlan]] = []
-        for key in old.fresh(snapshot.hosts):
+        kept, fresh, gone = old.turn(snapshot.hosts)
+        hosts = _Hosts(kept, set(gone), [])
+        for key in fresh:
             yield
             model, known = snapshot.hosts[key], old.models.get(key)
             compiled = compile_host(model, self.slot)
             if known is not None and known.domains == model.domains:
-                routes.append((hosts.pieces[key], compiled))
+                hosts.routes.append((kept.pieces[key], compiled))
             else:
-                hosts.pieces[key] = compiled
-                moved.add(key)
-        return hosts, moved, routes
+                kept.pieces[key] = compiled
+                hosts.moved.add(key)
+        return hosts
 
     def _table_steps(
-        self,
-        snapshot: Snapshot,
-        config: RouteConfig,
-        hosts: Kept[VirtualHost, HostPlan],
-        moved: set[str],
+        self, snapshot: Snapshot, config: RouteConfig, hosts: _Hosts
     ) -> Generator[None, None, _Table]:
         remember = snapshot.settings.max_hosts_remembered
         known = self._tables.get(config.name)
@@ -186,7 +178,7 @@ class Builder:
             known is not None
             and known.config is config
             and known.remember == remember
-            and moved.isdisjoint(config.hosts)
+            and hosts.moved.isdisjoint(config.hosts)
         ):
             return known
         table: HostTable[HostPlan] = HostTable((), remember, config.by_port)
@@ -194,13 +186,13 @@ class Builder:
             if not at % _STEP:
                 yield
             for domain in snapshot.hosts[key].domains:
-                table.add(domain, hosts.pieces[key])
+                table.add(domain, hosts.kept.pieces[key])
         return _Table(config, remember, table)
 
     def _peer_steps(self, snapshot: Snapshot) -> Generator[None, None, Kept[Workload, Peer]]:
-        peers = self._peers.successor(snapshot.peers, self._peers.gone(snapshot.peers))
+        peers, fresh, _ = self._peers.turn(snapshot.peers)
         yield
-        for at, ip in enumerate(self._peers.fresh(snapshot.peers)):
+        for at, ip in enumerate(fresh):
             if not at % _STEP:
                 yield
             peers.pieces[ip] = self._context.registry.peer(snapshot.peers[ip])
@@ -223,11 +215,11 @@ class Builder:
         The caller swaps the plan.
         """
         old, new = self._clusters.pieces, self._next
-        self._clusters, self._hosts, self._tables = new.clusters, new.hosts, new.tables
+        self._clusters, self._hosts, self._tables = new.clusters, new.hosts.kept, new.tables
         self._peers = new.peers
         for name in new.clusters_changed:  # each has a slot, see `_cluster`
             self._slots[name].plan = plan.clusters.get(name)
-        for kept, compiled in new.routes:
+        for kept, compiled in new.hosts.routes:
             kept.name, kept.route = compiled.name, compiled.route
         for name in new.clusters_changed:
             if name in old:

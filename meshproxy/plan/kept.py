@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 M = TypeVar("M")
@@ -16,18 +16,16 @@ class Kept(Generic[M, P]):
         self.models = models
         self.pieces = pieces
 
-    def fresh(self, models: Mapping[str, M]) -> list[str]:
-        """Names of models that are new or not the object they were."""
+    def turn(self, models: Mapping[str, M]) -> tuple[Kept[M, P], list[str], list[str]]:
+        """The next ones, with the pieces that stay; names that it lacks yet; names that are gone.
+
+        What it lacks are models that are new or not the object they were (their old piece is still
+        there, to be replaced).
+        """
         known = self.models
-        return [name for name, model in models.items() if known.get(name) is not model]
-
-    def gone(self, models: Mapping[str, M]) -> list[str]:
-        """Names that there are no more."""
-        return [name for name in self.pieces if name not in models]
-
-    def successor(self, models: Mapping[str, M], gone: Iterable[str]) -> Kept[M, P]:
-        """With the pieces that stay, to be filled with what is made of the fresh ones."""
+        fresh = [name for name, model in models.items() if known.get(name) is not model]
+        gone = [name for name in self.pieces if name not in models]
         pieces = dict(self.pieces)
         for name in gone:
             del pieces[name]
-        return Kept(models, pieces)
+        return Kept(models, pieces), fresh, gone

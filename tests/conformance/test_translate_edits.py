@@ -65,7 +65,7 @@ def test_a_sample_with_an_edit(seed: int, tmp_path: Path) -> None:
         check_place(problem, tmp_path)
     # What was refused has left nothing behind.
     victim.write_text(whole, encoding="utf-8")
-    assert snapshot(configuration).parts() == before.parts()
+    assert snapshot(configuration) == before
 
 
 def snapshot(configuration: Configuration) -> Snapshot:

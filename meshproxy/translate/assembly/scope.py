@@ -61,9 +61,6 @@ class Exports(NamedTuple):
     rules: tuple[str, ...] = ()
 
 
-NO_EXPORTS = Exports()
-
-
 def is_visible(
     export_to: tuple[str, ...], default: tuple[str, ...], owner: str, namespace: str
 ) -> bool:

@@ -13,8 +13,8 @@ from tests.support.path import DataPath
 
 def test_a_snapshot_survives_being_cut_and_put_together() -> None:
     snapshot = outbound(clusters=[a_cluster()])
-    assert Parts(snapshot.parts()).snapshot() == snapshot
-    assert Parts(inbound().parts()).snapshot() == inbound()
+    assert Parts(diff(None, snapshot).changed).snapshot() == snapshot
+    assert Parts(diff(None, inbound()).changed).snapshot() == inbound()
 
 
 def test_a_diff_says_what_changed_and_what_went() -> None:
@@ -23,7 +23,7 @@ def test_a_diff_says_what_changed_and_what_went() -> None:
     change = diff(old, new)
     assert [key.name for key in change.changed] == ["outbound|80|v1|shop"]
     assert [key.name for key in change.removed] == ["outbound|80|v2|shop"]
-    parts = Parts(old.parts())
+    parts = Parts(diff(None, old).changed)
     before = parts.snapshot()
     for key in change.removed:
         parts.drop(key)

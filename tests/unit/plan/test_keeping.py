@@ -22,7 +22,7 @@ class Worker:
     """A data path that is told parts, as workers are."""
 
     def __init__(self, snapshot: Snapshot) -> None:
-        self._parts = Parts(snapshot.parts())
+        self._parts = Parts(diff(None, snapshot).changed)
         self._known = snapshot
         self.path = DataPath(self._parts.snapshot())
 

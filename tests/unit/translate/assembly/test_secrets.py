@@ -55,7 +55,7 @@ def test_a_secret_goes_beside_the_snapshot_and_not_into_it() -> None:
     assert tls is not None
     assert tls.secret == REF
     assert "geheim" not in repr(made)
-    assert "geheim" not in repr(made.snapshot.parts())
+    assert "geheim" not in repr(made.snapshot)
 
 
 def test_roots_of_their_own() -> None:
