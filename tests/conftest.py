@@ -10,6 +10,11 @@ import os
 import re
 
 import pytest
+from hypothesis import settings
+
+# An example takes as long as the machine lets it: no test is about time.
+settings.register_profile("meshproxy", deadline=None)
+settings.load_profile("meshproxy")
 
 # The corpus of others' cases is not part of this repository, and asks for features yet to come.
 _OTHERS_CASES = re.compile(r"tests/conformance/")
