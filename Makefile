@@ -10,6 +10,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 BENCH_MTLS_ARGS ?=
 BENCH_H2_ARGS ?=
+BENCH_SIZE_ARGS ?=
 
 venv: ## the program in .venv/bin/meshproxy
 	@scripts/setup.sh venv runtime
@@ -48,12 +49,13 @@ format: ## apply ruff's mends and formatting
 	@venv=$$(scripts/setup.sh venv dev) && \
 	"$$venv/bin/ruff" check --fix . ; "$$venv/bin/ruff" format .
 
-bench: ## Envoy, HAProxy, nginx and meshproxy (compiled) side by side, then mutual TLS
+bench: ## Envoy, HAProxy, nginx and meshproxy (compiled) side by side; TLS, HTTP/2, a large mesh
 	@scripts/setup.sh system wrk nginx haproxy h2load
 	@venv=$$(scripts/setup.sh venv dev) && cd "$$(scripts/setup.sh compiled)" && \
 	"$$venv/bin/python" -m benchmarks.http1 $(BENCH_ARGS) && \
 	"$$venv/bin/python" -m benchmarks.mtls $(BENCH_MTLS_ARGS) && \
-	exec "$$venv/bin/python" -m benchmarks.http2 $(BENCH_H2_ARGS)
+	"$$venv/bin/python" -m benchmarks.http2 $(BENCH_H2_ARGS) && \
+	exec "$$venv/bin/python" -m benchmarks.size $(BENCH_SIZE_ARGS)
 
 bench-quick: ## the same in a minute, for before and after a change
 	@scripts/setup.sh system wrk nginx
@@ -73,7 +75,7 @@ bench-h2: ## HTTP/2 and gRPC with mutual TLS on both hops beside Envoy's, in two
 bench-size: ## what a mesh of 1,000 services costs
 	@scripts/setup.sh system wrk nginx
 	@venv=$$(scripts/setup.sh venv dev) && cd "$$(scripts/setup.sh compiled)" && \
-	exec "$$venv/bin/python" -m benchmarks.size $(BENCH_ARGS)
+	exec "$$venv/bin/python" -m benchmarks.size $(BENCH_SIZE_ARGS)
 
 lock: ## write the lock files anew from pyproject.toml
 	@venv=$$(scripts/setup.sh venv dev) && scripts/lock.sh "$$venv"

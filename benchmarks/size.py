@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import argparse
 import http.client
+import itertools
 import statistics
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,6 +22,7 @@ from pathlib import Path
 
 from benchmarks.load.paced import Paced
 from benchmarks.load.result import LoadError
+from benchmarks.load.stretches import Latency, Stretches, compare
 from benchmarks.load.wrk import Wrk
 from benchmarks.machine.cpus import available, can_pin, keep_to, split
 from benchmarks.machine.ports import Ports
@@ -142,45 +143,34 @@ def cost(found: Mesh, wrk: Wrk, seconds: int) -> float:
     return (sum(after) - sum(before)) / result.requests * 1e6
 
 
-def slowest(found: Mesh, paced: Paced, seconds: int, reload: bool) -> tuple[float, float]:
-    """p50 and p99 in ms, with a change each second or none."""
-    done = threading.Event()
-
-    def change() -> None:
-        status = 210
-        while not done.wait(1.0):
-            status += 1
-            found.mark(status)
-
-    thread = threading.Thread(target=change)
-    if reload:
-        thread.start()
-    try:
-        result = paced.run(found.target.port, seconds)
-    finally:
-        done.set()
-        if reload:
-            thread.join()
+def reloading(found: Mesh, paced: Paced, minutes: int) -> tuple[Latency, Latency]:
+    """What requests take in seconds without and with a change, so many minutes of either."""
+    statuses = itertools.cycle(range(211, 600))
+    with Stretches(lambda: found.mark(next(statuses))) as stretches:
+        result = paced.run(found.target.port, 2 * 60 * minutes, times=True)
     if result.errors:
         raise LoadError(f"requests failed: {dict(result.errors)}")
-    return result.p50_us / 1000, result.p99_us / 1000
+    return compare(result.times, stretches.found)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--services", type=int, default=1000)
     parser.add_argument("--seconds", type=int, default=5, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=5, help="of what requests cost")
+    parser.add_argument("--minutes", type=int, default=2, help="with changes, and as many without")
     options = parser.parse_args()
     try:
         with ExitStack() as stack:
-            _measure(stack, options.services, options.seconds)
+            _measure(stack, options)
     except (Missing, StartError, LoadError) as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _measure(stack: ExitStack, services: int, seconds: int) -> None:
+def _measure(stack: ExitStack, options: argparse.Namespace) -> None:
+    seconds = options.seconds
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="meshproxy-size-")))
     cpus, ports = split(available() if can_pin() else (0,), 1), Ports()
     keep_to(cpus.load)
@@ -189,14 +179,14 @@ def _measure(stack: ExitStack, services: int, seconds: int) -> None:
     stack.enter_context(upstream)
     upstream.wait_for_port(v1)
     meshes = []
-    for count in (_FEW, services):
+    for count in (_FEW, options.services):
         (folder / str(count)).mkdir()
         place = Place(folder / str(count), ports, cpus.proxy, 1, (v1, v2))
         meshes.append(stack.enter_context(mesh(count, place)))
     wrk = Wrk(find("wrk"), folder, cpus.load, _CONNECTIONS)
     paced = Paced(_RATE, cpus.load, _CONNECTIONS)
     few, many = meshes
-    rounds = [(cost(few, wrk, seconds), cost(many, wrk, seconds)) for _ in range(5)]
+    rounds = [(cost(few, wrk, seconds), cost(many, wrk, seconds)) for _ in range(options.rounds)]
     changes = {each.services: [each.change(210 + n) for n in range(_CHANGES)] for each in meshes}
     print(f"{'services':>40}{few.services:>12}{many.services:>12}")
     _row("first load, s", [each.loaded for each in meshes])
@@ -212,13 +202,17 @@ def _measure(stack: ExitStack, services: int, seconds: int) -> None:
     )
     ratio = statistics.median(large / small for small, large in rounds)
     print(f"{'the same, to the small mesh':>40}{1:>12.2f}{ratio:>12.2f}")
-    # In turns, because a machine's own noise is as large as what is looked for.
-    turns = [[slowest(many, paced, seconds, reload) for reload in (False, True)] for _ in range(8)]
-    for at, what in enumerate(("quiet", "a change each second")):
-        p50s, p99s = zip(*(turn[at] for turn in turns), strict=True)
+    _tell_reloading(many, paced, options.minutes)
+
+
+def _tell_reloading(found: Mesh, paced: Paced, minutes: int) -> None:
+    print(
+        f"\nrequests of {_RATE} a second, {minutes} min in seconds without and with a change each"
+    )
+    print(f"{'':>16}{'p50, ms':>12}{'p99, ms':>12}{'slower than the quiet p99':>30}")
+    for name, latency in zip(("quiet", "a change"), reloading(found, paced, minutes), strict=True):
         print(
-            f"{_RATE}/s, {what}, ms: p50 {statistics.median(p50s):.2f}, "
-            f"p99 {statistics.median(p99s):.2f} ({min(p99s):.2f}-{max(p99s):.2f})"
+            f"{name:>16}{latency.p50 / 1e3:>12.2f}{latency.p99 / 1e3:>12.2f}{latency.slow:>28.2f} %"
         )
 
 

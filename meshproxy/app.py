@@ -34,11 +34,10 @@ from meshproxy.runtime.crew import Crew
 from meshproxy.runtime.logs import setup_logging
 from meshproxy.runtime.options import ProxyOptions, WorkerOptions
 from meshproxy.runtime.page import Page, new_page
+from meshproxy.runtime.priority import give_way
 from meshproxy.runtime.privacy import keep_memory_private
 from meshproxy.runtime.supervisor import Supervisor
 from meshproxy.runtime.zygote import start_zygote
-
-_NICE = 10  # of the supervisor, against its workers' 0
 
 
 def run_proxy(options: ProxyOptions) -> int:
@@ -49,7 +48,7 @@ def run_proxy(options: ProxyOptions) -> int:
     workers = worker_count(options.concurrency)
     zygote = start_zygote(page_fd, _worker_options(options), workers)
     # Requests go first where processors are short: reading configuration can wait a moment.
-    os.nice(_NICE)
+    give_way()
     # Only now: what reads YAML is not part of a worker.
     from meshproxy.runtime.configuration import Configuration
     from meshproxy.runtime.names import Names

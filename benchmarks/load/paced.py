@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, deque
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from benchmarks.load.answer import Answer
@@ -40,11 +40,13 @@ class Paced:
         self._cpus = cpus
         self._connections = connections
 
-    def run(self, port: int, seconds: int) -> LoadResult:
+    def run(self, port: int, seconds: int, times: bool = False) -> LoadResult:
+        """``times``: of each request, too."""
         command = [
             *(sys.executable, "-m", "benchmarks.load.paced", "--port", str(port)),
             *("--rate", str(self.rate), "--seconds", str(seconds)),
             *("--connections", str(self._connections)),
+            *(["--times"] if times else []),
         ]
         done = subprocess.run(
             pinned(command, self._cpus),
@@ -69,7 +71,7 @@ class Generator:
         self._busy: dict[socket.socket, tuple[float, Answer]] = {}
         self._make = request_maker()
         self._sent = 0
-        self.times_us: list[float] = []
+        self.times: list[tuple[float, float]] = []
         self.errors: Counter[str] = Counter()
         for _ in range(connections):
             self._connect()
@@ -99,7 +101,7 @@ class Generator:
             if not data:
                 self._fail(sock, "read")
             elif complete:
-                self.times_us.append((time.perf_counter() - due) * 1e6)
+                self.times.append((due, (time.perf_counter() - due) * 1e6))
                 self.errors["status"] += answer.status != 200
                 del self._busy[sock]
                 self._idle.append(sock)
@@ -152,13 +154,14 @@ def generate(port: int, rate: float, seconds: float, connections: int, seed: int
     while due < end:
         errors["unsent"] += 1
         due += gap(rate)
-    times = sorted(generator.times_us) or [0.0]
+    taken = sorted(us for _, us in generator.times) or [0.0]
     return LoadResult(
-        len(generator.times_us),
+        len(generator.times),
         max(seconds, now - start),
-        percentile(times, 50),
-        percentile(times, 99),
+        percentile(taken, 50),
+        percentile(taken, 99),
         {name: count for name, count in errors.items() if count},
+        generator.times,
     )
 
 
@@ -166,9 +169,10 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     for name in ("port", "rate", "seconds", "connections"):
         parser.add_argument(f"--{name}", type=int, required=True)
+    parser.add_argument("--times", action="store_true")
     given = parser.parse_args()
     result = generate(given.port, given.rate, given.seconds, given.connections, seed=1)
-    print(json.dumps(asdict(result)))
+    print(json.dumps(asdict(result if given.times else replace(result, times=()))))
 
 
 if __name__ == "__main__":
