@@ -80,7 +80,8 @@ class DomainNames:
     def of(self, service: MeshService) -> tuple[str, ...]:
         names = []
         for host in (service.host, *service.aliases):
-            names.append(host)
+            # With a dot at its end a name is in full for DNS, and callers may pass it on like that.
+            names += [host, f"{host}."]
             names += [short for short in self._short(host) if short not in self._known]
         if service.headless:
             names += [f"*.{name}" for name in names]  # a StatefulSet's pods: NAME-0.NAME
@@ -92,7 +93,7 @@ class DomainNames:
             return ()
         qualified = host[: -len(self._suffix)]
         name, _, namespace = qualified.partition(".")
-        if namespace == self._namespace:
+        if namespace == self._namespace and name != "*":  # which would be everybody's name
             return name, f"{qualified}.svc", qualified
         return qualified, f"{qualified}.svc"
 

@@ -99,7 +99,7 @@ class EndpointFinder:
                     peer = self._known(service.meta.namespace, backend)
                     add_endpoint(found, backend.address, number, peer)
         for pod in pods:
-            number = _pod_port(pod, port)
+            number = pod_port(pod, port)
             if number and (pod.ready or service.not_ready_too):
                 peer = self._workloads.by_pod[(pod.meta.namespace, pod.meta.name)]
                 for address in pod.addresses:
@@ -143,9 +143,19 @@ def add_entry(found: Found, entry: WorkloadEntry, port: int, peer: Peer) -> None
         found.setdefault((entry.address, address), endpoint)
 
 
-def _pod_port(pod: Pod, port: ServicePort) -> int:
+def pod_port(pod: Pod, port: ServicePort) -> int:
     """A named target is the container port of that name; a pod without one is no endpoint."""
     return port.target if isinstance(port.target, int) else pod.ports.get(port.target, 0)
+
+
+def listed_port(workload: Pod | WorkloadEntry, port: ServicePort) -> int:
+    """For a ServiceEntry: the workload's own number for the port's name, else the target's."""
+    return workload.ports.get(port.name) or numbered(port)
+
+
+def numbered(port: ServicePort) -> int:
+    """A ServiceEntry's target, which has no other name than its number."""
+    return port.target if isinstance(port.target, int) else port.number
 
 
 def entry_port(entry: WorkloadEntry, port: ServicePort) -> int:

@@ -21,13 +21,17 @@ from meshproxy.model.secret import SecretRef
 from meshproxy.model.tls import DownstreamTls, ServerMode, TlsParameters
 from meshproxy.model.workload import Workload
 from meshproxy.translate.assembly.clusters import SOURCE_V4, SOURCE_V6, Defaults
+from meshproxy.translate.assembly.endpoints import entry_port, listed_port, pod_port
 from meshproxy.translate.assembly.names import (
     INBOUND_PASSTHROUGH,
     VIRTUAL_INBOUND,
     inbound_cluster,
 )
+from meshproxy.translate.assembly.own import Own
 from meshproxy.translate.assembly.services import MeshService
+from meshproxy.translate.kinds.pod import Pod
 from meshproxy.translate.kinds.server_tls import ServerTls
+from meshproxy.translate.kinds.service import ServicePort
 from meshproxy.translate.kinds.sidecar import Ingress
 from meshproxy.translate.protocol import Protocol
 
@@ -77,19 +81,35 @@ class InboundPort:
     tls: DownstreamTls | None = None
 
 
-def service_ports(services: Iterable[MeshService], addresses: Iterable[str]) -> list[InboundPort]:
+def service_ports(services: Iterable[MeshService], own: Own) -> list[InboundPort]:
     """Ports that services have on this workload: the first service to name a port is its own."""
-    own = set(addresses)
     found: dict[int, InboundPort] = {}
-    for service in sorted(services, key=lambda each: each.age):
+    for service in sorted(services, key=lambda each: (each.age[0], each.host)):
         for port in service.ports:
-            for endpoint in service.endpoints.get(port.number, ()):
-                if endpoint.address.ip in own:
-                    target = endpoint.address.port
-                    found.setdefault(
-                        target, InboundPort(target, port.protocol, service.name, service.origin)
-                    )
+            for target in _own_targets(service, port, own):
+                found.setdefault(
+                    target, InboundPort(target, port.protocol, service.name, service.origin)
+                )
     return list(found.values())
+
+
+def _own_targets(service: MeshService, port: ServicePort, own: Own) -> set[int]:
+    """Where a service's port is on this workload: by its labels, ready or not (it may well be ready
+    only once it has been asked through this sidecar), else as an endpoint."""
+    source = own.source
+    if source is not None and service.takes(own.workload):
+        if service.origin.kind == "ServiceEntry":
+            number = listed_port(source, port)
+        elif isinstance(source, Pod):
+            number = pod_port(source, port)
+        else:
+            number = entry_port(source, port)
+        return {number} - {0}
+    return {
+        endpoint.address.port
+        for endpoint in service.endpoints.get(port.number, ())
+        if endpoint.address.ip in own.addresses
+    }
 
 
 def ingress_port(

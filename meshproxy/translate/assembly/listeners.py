@@ -50,13 +50,19 @@ def outbound_listeners(
     if context.options.outbound_port:
         fallback = outbound.fallback_route(context.rest)
         chains: list[FilterChain] = []
-        ports = frozenset(scope.egress.port.number for scope in captured if scope.egress.port)
         for scope in captured:
             hosts, tcp = _builders(context, scope)
             builder = OutboundBuilder(
-                scope, hosts, tcp, routing, fallback, context.remarks, context.memo
+                scope,
+                hosts,
+                tcp,
+                routing,
+                fallback,
+                context.remarks,
+                context.memo,
+                context.own.addresses,
             )
-            chains += builder.chains(ports if scope.egress.port is None else frozenset())
+            chains += builder.chains(outbound.places(chains))
         port, bind = context.options.outbound_port, context.options.bind
         listeners.append(outbound.captured_listener(chains, fallback, port, bind))
     # Captured ports come first, so that their route tables keep their plain names.
@@ -83,9 +89,11 @@ def _builders(context: Context, scope: ListenerScope) -> tuple[HostBuilder, TcpB
 
 def inbound_listeners(context: Context) -> tuple[list[Listener], list[Cluster]]:
     """The captured one, the plain ports of a Sidecar, and the clusters of all their ports."""
-    registry, addresses = context.registry, context.own.addresses
+    registry, own = context.registry, context.own
     known = context.memo.get(
-        "own ports", (registry, addresses), lambda: inbound.service_ports(registry, addresses)
+        "own ports",
+        (registry, own.addresses, own.workload, own.source),
+        lambda: inbound.service_ports(registry, own),
     )
     ingress = context.sidecar.value.ingress if context.sidecar is not None else ()
     captured = [] if ingress else known

@@ -9,6 +9,9 @@ a TCP service and HTTP services can have the same port.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
+
 from meshproxy.model.listener import Application, Direction, FilterChain, Listener
 from meshproxy.model.route import RouteConfig, TcpRoute, VirtualHost, WeightedCluster
 from meshproxy.translate.assembly.memo import Memo
@@ -20,6 +23,8 @@ from meshproxy.translate.assembly.tcp_routes import TcpBuilder
 from meshproxy.translate.assembly.virtual_hosts import HostBuilder
 from meshproxy.translate.kinds.service import ServicePort
 from meshproxy.translate.protocol import TLS, Protocol
+
+Taken = frozenset[tuple[str, int]]  # addresses ("": all) and ports
 
 
 class Routing:
@@ -52,7 +57,9 @@ class OutboundBuilder:
         fallback: TcpRoute,
         remarks: Remarks,
         memo: Memo,
+        own: Collection[str] = (),
     ) -> None:
+        self._own = own
         self._scope = scope
         self._hosts = hosts
         self._tcp = tcp
@@ -61,21 +68,52 @@ class OutboundBuilder:
         self._remarks = remarks
         self._memo = memo
 
-    def chains(self, taken: frozenset[int]) -> list[FilterChain]:
-        """Chains by address first, then by port. ``taken`` are ports of other listeners."""
+    def chains(self, taken: Taken) -> list[FilterChain]:
+        """Chains by address first, then by port. ``taken`` are places of other listeners."""
         exact: list[FilterChain] = []
         ports: dict[int, list[tuple[MeshService, ServicePort]]] = {}
+        bind = self._scope.egress.bind
+        for service, port in self._ports():
+            http = port.protocol.application is Application.HTTP
+            ips = self._addresses(service, port)
+            if ips and not http:
+                free = tuple(ip for ip in ips if (ip, port.number) not in taken)
+                if free:
+                    exact.append(self._address_chain(service, port, free))
+            elif (http or not service.headless) and (bind, port.number) not in taken:
+                ports.setdefault(port.number, []).append((service, port))
+        return exact + [self._port_chain(number, ports[number]) for number in sorted(ports)]
+
+    def _ports(self) -> Iterator[tuple[MeshService, ServicePort]]:
+        """What the listener's services have. An alias is called at what it stands for.
+
+        Where a Sidecar opens a port, it says what that carries, and not the services (Istio
+        `buildSidecarOutboundListeners`).
+        """
         only = self._scope.egress.port
         for service in self._scope.services.values():
-            for port in service.ports:
-                if port.number in taken or (only and only.number != port.number):
-                    continue
-                ips = addresses(service, port)
-                if port.protocol.application is not Application.HTTP and ips:
-                    exact.append(self._address_chain(service, port, ips))
-                elif port.protocol.application is Application.HTTP or not service.headless:
-                    ports.setdefault(port.number, []).append((service, port))
-        return exact + [self._port_chain(number, ports[number]) for number in sorted(ports)]
+            for port in service.ports if not service.alias_of else ():
+                if only is None:
+                    yield service, port
+                elif only.number == port.number:
+                    yield service, replace(port, protocol=only.protocol)
+
+    def _addresses(self, service: MeshService, port: ServicePort) -> tuple[str, ...]:
+        """Where a service is called: its own addresses, or its endpoints' if it is headless.
+
+        A listener's own address is all there is to call; and nobody calls himself by way of a
+        headless service.
+        """
+        if self._scope.egress.bind:
+            return (self._scope.egress.bind,)
+        if not service.headless:
+            return service.addresses
+        found = dict.fromkeys(
+            endpoint.address.ip
+            for endpoint in service.endpoints.get(port.number, ())
+            if not endpoint.name and endpoint.address.ip not in self._own
+        )
+        return tuple(found)
 
     def _port_chain(
         self, number: int, services: list[tuple[MeshService, ServicePort]]
@@ -85,20 +123,27 @@ class OutboundBuilder:
         TLS is told apart by its name. What on an HTTP port is not HTTP goes where unknown
         connections go.
         """
-        config, tcp, application = "", self._fallback, Application.TCP
+        config, tcp = "", self._fallback
         rules: list[TcpRoute] = []
         others: list[MeshService] = []
+        http = False
         for service, port in services:
-            if port.protocol.application is Application.HTTP:
+            application = port.protocol.application
+            if application is not Application.TCP and http:
+                continue  # what is not HTTP there is for nobody (Istio)
+            http = http or application is not Application.TCP
+            if application is Application.HTTP:
                 continue
+            found = self._tcp.routes(service, port.protocol, number, named=True)
             if port.protocol not in TLS:
                 others.append(service)
                 if len(others) > 1:
+                    rules += (rule for rule in found.rules if rule.subnets)
                     continue
-            found = self._tcp.routes(service, port.protocol, number, named=True)
             rules += found.rules
             tcp = found.default or tcp
-        if any(port.protocol.application is not Application.TCP for _, port in services):
+        application = Application.TCP
+        if http:
             config = str(number)
             application = Application.DETECT if others or rules else Application.HTTP
             if config not in self._routing.configs:
@@ -126,6 +171,8 @@ class OutboundBuilder:
         # Others may be in the same subnet, so there TLS is told apart by name as well (Istio).
         shared = any("/" in ip for ip in ips)
         found = self._tcp.routes(service, port.protocol, port.number, named=shared)
+        if shared:  # a rule may say more of where it is asked
+            ips = tuple(dict.fromkeys((*ips, *(ip for rule in found.rules for ip in rule.subnets))))
         route = found.default or self._fallback
         config = ""
         if port.protocol is Protocol.UNDECLARED:
@@ -148,17 +195,9 @@ class OutboundBuilder:
         )
 
 
-def addresses(service: MeshService, port: ServicePort) -> tuple[str, ...]:
-    """Where a service is called: its own addresses, or its endpoints' if it is headless."""
-    if not service.headless:
-        return service.addresses
-    return tuple(
-        dict.fromkeys(
-            endpoint.address.ip
-            for endpoint in service.endpoints.get(port.number, ())
-            if not endpoint.name
-        )
-    )
+def places(chains: Iterable[FilterChain]) -> Taken:
+    """Where chains are: there, nothing of a later listener is."""
+    return frozenset((ip, chain.port) for chain in chains for ip in chain.ips or ("",))
 
 
 def fallback_route(rest: str) -> TcpRoute:

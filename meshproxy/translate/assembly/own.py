@@ -18,10 +18,14 @@ _HOW = "name it with --workload NAMESPACE/NAME"
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """The workload, and the addresses it is called at. ``fault``: why there is none."""
+    """The workload, and the addresses it is called at. ``fault``: why there is none.
+
+    ``source`` is the object that declares it, where there is one.
+    """
 
     workload: Workload = UNKNOWN
     addresses: tuple[str, ...] = ()
+    source: Pod | WorkloadEntry | None = None
     fault: str = ""
     mend: str = ""
     warning: str = ""
@@ -44,21 +48,22 @@ class OwnFinder:
     ) -> None:
         self._sidecars = sidecars
         self._slices = slices
-        self._candidates: list[tuple[tuple[str, str], Workload, tuple[str, ...]]] = []
+        self._candidates: list[tuple[tuple[str, str], Own]] = []
         for pod in pods:
             name = (pod.meta.namespace, pod.meta.name)
             addresses = () if pod.host_network else pod.addresses
-            self._candidates.append((name, workloads.by_pod[name].workload, addresses))
+            self._candidates.append((name, Own(workloads.by_pod[name].workload, addresses, pod)))
         for entry in entries:
             name = (entry.meta.namespace, entry.meta.name)
             addresses = (entry.address,) if is_ip(entry.address) else ()
-            self._candidates.append((name, workloads.by_entry[name].workload, addresses))
+            own = Own(workloads.by_entry[name].workload, addresses, entry)
+            self._candidates.append((name, own))
 
     def named(self, namespace: str, name: str, host: frozenset[str]) -> Own:
         """A name nobody has is taken at its word: a pod may be known by its address alone."""
-        for candidate, workload, addresses in self._candidates:
+        for candidate, own in self._candidates:
             if candidate == (namespace, name):
-                return Own(workload, addresses)
+                return own
         workload = replace(UNKNOWN, name=name, namespace=namespace, canonical_name=name)
         return Own(
             workload,
@@ -69,11 +74,11 @@ class OwnFinder:
 
     def here(self, host: frozenset[str]) -> Own:
         """The workload at one of this host's addresses."""
-        found = [each for each in self._candidates if host.intersection(each[2])]
+        found = [each for each in self._candidates if host.intersection(each[1].addresses)]
         if len(found) == 1:
-            return Own(found[0][1], found[0][2])
+            return found[0][1]
         if found:
-            names = ", ".join("/".join(each[0]) for each in found)
+            names = ", ".join("/".join(name) for name, _ in found)
             return Own(fault=f"several workloads are on this host: {names}", mend=_HOW)
         return self._by_endpoint(host) or self._by_sidecar(host)
 
@@ -98,7 +103,7 @@ class OwnFinder:
             labels = tuple(sorted(plain[0].selector.items()))
             workload = replace(UNKNOWN, namespace=plain[0].meta.namespace, labels=labels)
             return Own(workload, tuple(sorted(host)))
-        known = ", ".join("/".join(name) for name, _, _ in self._candidates[:5])
+        known = ", ".join("/".join(name) for name, _ in self._candidates[:5])
         about = f" (there are {known})" if known else ""
         return Own(
             fault=f"no Pod or WorkloadEntry has an address of this host{about}",

@@ -32,7 +32,7 @@ def egress_listener(
     bind = scope.egress.bind or LOCAL
     name = f"{bind}_{port.number}"
     application = port.protocol.application
-    services = list(scope.services.values())
+    services = [each for each in scope.services.values() if not each.alias_of]
     config = ""
     if application is not Application.TCP:
         config = routing.free_name(port.number, bind)
@@ -58,18 +58,17 @@ def egress_fault(scope: ListenerScope) -> str:
         with_port = "" if scope.egress.is_proxy else f" with port {port.number}"
         return f"none of its hosts is a service{with_port}"
     if count > 1 and port.protocol.application is Application.TCP and port.protocol not in TLS:
-        chosen = min(scope.services.values(), key=lambda service: service.age)
-        return f"{count} services have port {port.number}: all connections go to {chosen.host}"
+        chosen = next(iter(scope.services))
+        return f"{count} services have port {port.number}: all connections go to {chosen}"
     return ""
 
 
 def _l4(services: list[MeshService], tcp: TcpBuilder, protocol: Protocol, port: int) -> L4Routes:
     """TLS of several services is told apart by its name.
 
-    Otherwise the oldest of them has it: nothing tells a plain connection which one it is for.
+    Otherwise the first of them has it: nothing tells a plain connection which one it is for.
     """
     nowhere = TcpRoute((WeightedCluster(BLACK_HOLE),))
-    services = sorted(services, key=lambda service: service.age)
     if protocol not in TLS:
         services = services[:1]
     found = [tcp.routes(each, protocol, port, len(services) > 1) for each in services]

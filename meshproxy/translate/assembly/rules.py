@@ -4,20 +4,21 @@ Istio (`PushContext.destinationRule`): the caller's namespace is asked first, th
 then the root namespace; within one, the most exact host. Callers in the root namespace have only
 the rules of their own there that are nobody else's: the others are meant for everybody.
 
-Rules of one namespace for one host are put together (`mergeDestinationRule`): the oldest one's
-policy counts, and all their subsets. A rule with a workloadSelector stands alone for those that it
-selects, but later rules still add to it, and it to those that were there before.
+Rules of one namespace for one host are put together (`mergeDestinationRule`) where they are meant
+for the same callers: the oldest one's policy counts, and all their subsets. So a rule with a
+workloadSelector stands alone for those that it selects, in its own namespace.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from meshproxy.model.cluster import Balance
 from meshproxy.model.origin import BUILT_IN, Origin
 from meshproxy.translate.assembly.catalog import Entry
-from meshproxy.translate.assembly.scope import Self, is_visible
+from meshproxy.translate.assembly.scope import Self
 from meshproxy.translate.assembly.services import MeshService, Registry
 from meshproxy.translate.kinds.client_tls import ClientTls
 from meshproxy.translate.kinds.destination_rule import DestinationRule, Subset
@@ -87,7 +88,10 @@ def _for_port(policy: TrafficPolicy, port: int) -> TrafficPolicy:
 
 
 class RuleBook:
-    """Finds the rules that a caller follows for a service."""
+    """Finds the rules that a caller follows for a service.
+
+    ``export_to`` is the mesh's, for rules without one of their own; of it only ``.`` is heeded.
+    """
 
     def __init__(
         self,
@@ -99,62 +103,86 @@ class RuleBook:
     ) -> None:
         self._self = self_
         self._root = root
-        self._known: dict[str, _Rules] = {}
-        self._private = _Rules()
-        for entry in entries:
-            meta, rule = entry.value.meta, entry.value
-            if not is_visible(rule.export_to, export_to, meta.namespace, self_.namespace):
-                continue
-            host = registry.resolve(rule.host, meta.namespace)
-            self._known.setdefault(meta.namespace, _Rules()).add(host, entry)
-            if set(rule.export_to or export_to) in ({"."}, {meta.namespace}):
+        self._own = _Rules()  # of the caller's namespace, for callers in it
+        self._exported: dict[str, _Rules] = {}
+        self._private = _Rules()  # of the root namespace, for nobody else
+        # The oldest first, and before them those that select their callers.
+        for entry in sorted(entries, key=lambda entry: entry.value.selector is None):
+            namespace, exported = entry.value.meta.namespace, _exports(entry.value)
+            host = registry.resolve(entry.value.host, namespace)
+            if namespace == self_.namespace and (not exported or exported & {"*", ".", namespace}):
+                self._own.add(host, entry)
+            private = "." in export_to if not exported else exported <= {".", namespace}
+            if not private:
+                self._exported.setdefault(namespace, _Rules()).add(host, entry)
+            elif namespace == root:
                 self._private.add(host, entry)
 
     def of(self, service: MeshService) -> RuleSet:
         for rules in self._asked(service):
             found = rules.find(service.host)
-            if found:
-                return _chosen(found, self._self)
+            if found and (chosen := _chosen(found, self._self)) is not None:
+                return chosen
         return NO_RULES
 
     def _asked(self, service: MeshService) -> Iterator[_Rules]:
-        own = self._self.namespace
-        if own == self._root:
-            yield self._private
-        for namespace in dict.fromkeys((own, service.namespace, self._root)):
-            if namespace in self._known and not (namespace == own == self._root):
-                yield self._known[namespace]
-        if own == self._root and own in self._known:
-            yield self._known[own]
+        yield self._private if self._self.namespace == self._root else self._own
+        for namespace in dict.fromkeys((service.namespace, self._root)):
+            if namespace in self._exported:
+                yield self._exported[namespace]
 
 
-def _chosen(entries: list[Entry[DestinationRule]], self_: Self) -> RuleSet:
-    """The rules for a caller, of those of one namespace for one host, put together."""
-    sets: list[list[Entry[DestinationRule]]] = []
+def _exports(rule: DestinationRule) -> frozenset[str]:
+    """Where a rule is seen; empty: as the mesh says. What selects its callers stays at home."""
+    return frozenset(rule.export_to if rule.selector is None else ["."])
+
+
+class _Merged(NamedTuple):
+    """Rules that are put together, for the callers of the first."""
+
+    selector: Mapping[str, str] | None
+    exports: frozenset[str]
+    entries: list[Entry[DestinationRule]]
+
+    def reaches(self, namespace: str) -> bool:
+        owner = self.entries[0].value.meta.namespace
+        return (
+            not self.exports
+            or not self.exports.isdisjoint(("*", namespace))
+            or ("." in self.exports and owner == namespace)
+        )
+
+
+def _chosen(entries: list[Entry[DestinationRule]], self_: Self) -> RuleSet | None:
+    """The rules for a caller, of those of one namespace for one host; None: they are for others."""
+    sets: list[_Merged] = []
     for entry in entries:
+        rule = entry.value
+        own = _Merged(rule.selector, _exports(rule), [entry])
         alone = True
-        for others in sets:
-            first, own = others[0].value.selector, entry.value.selector
-            if first is not None and own is not None and first != own:
+        for other in sets:
+            if other.selector != own.selector:
                 continue
-            alone = alone and first != own
-            others.append(entry)
+            if other.exports == own.exports:
+                alone = False
+                other.entries.append(entry)
+            elif other.exports and other.exports < own.exports:
+                other.entries.append(entry)  # and it stands alone for the further callers
         if alone:
-            sets.append([entry])
-    mine = [rules for rules in sets if _is_for(rules[0].value, self_)]
-    best = mine or [rules for rules in sets if rules[0].value.selector is None][-1:]
-    if not best:
-        return NO_RULES
-    return RuleSet(tuple(entry.value for entry in best[0]), best[0][0].origin)
-
-
-def _is_for(rule: DestinationRule, self_: Self) -> bool:
-    """Whether it selects the caller, which it can do in its own namespace alone."""
-    return (
-        rule.selector is not None
-        and rule.meta.namespace == self_.namespace
-        and selects(rule.selector, self_.labels)
+            sets.append(own)
+    reaching = [each for each in sets if each.reaches(self_.namespace)]
+    if not reaching:
+        return None
+    selecting = (
+        each
+        for each in reaching
+        if each.selector is not None and selects(each.selector, self_.labels)
     )
+    general = [each for each in reaching if each.selector is None]
+    best = next(selecting, general[-1] if general else None)
+    if best is None:
+        return NO_RULES
+    return RuleSet(tuple(each.value for each in best.entries), best.entries[0].origin)
 
 
 class _Rules:

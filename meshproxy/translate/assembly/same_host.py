@@ -1,8 +1,9 @@
 """Several services for one host: which one counts, and what of the others is added to it.
 
-Istio (`SidecarScope`, `EndpointIndex`): a Service is stronger than a ServiceEntry, so that nobody
-takes its host, and among equals the oldest one counts. Those of its own namespace add ports that it
-does not have, and endpoints to those that it has.
+Istio (`SidecarScope`, `EndpointIndex`): what is declared in the caller's own namespace counts, else
+a Service, so that nobody takes its host, else what is nearest and oldest. Those of its namespace
+add ports that it does not have, and endpoints to those that it has. A Sidecar that sees another
+namespace alone has the host from there.
 """
 
 from __future__ import annotations
@@ -28,31 +29,51 @@ class SetAside(NamedTuple):
     code: str = ""
 
 
+class OneAHost(NamedTuple):
+    """``chosen``: a service for each host. ``rivals``: by host, those of further namespaces, the
+    strongest first. ``aside``: what does not count."""
+
+    chosen: list[MeshService]
+    rivals: dict[str, list[MeshService]]
+    aside: list[SetAside]
+
+
+Distance = Callable[[MeshService], int | None]
+
+
 def one_a_host(
-    services: Iterable[MeshService], visible: Callable[[MeshService], bool], memo: Memo
-) -> tuple[list[MeshService], list[SetAside]]:
-    """``visible``: whether the workload this is for may see it; what it can't see never wins."""
+    services: Iterable[MeshService], namespace: str, distance: Distance, memo: Memo
+) -> OneAHost:
+    """For a caller in ``namespace``; ``distance`` as in `scope`: what it can't see never wins."""
     hosts: dict[str, list[MeshService]] = {}
     for service in services:
         hosts.setdefault(service.host, []).append(service)
-    found: list[MeshService] = []
-    aside: list[SetAside] = []
+    found = OneAHost([], {}, [])
     for host, same in hosts.items():
         if len(same) == 1:
-            found += same
+            found.chosen.extend(same)
             continue
-        seen = [service for service in same if visible(service)] or same
-        chosen, *others = sorted(seen, key=_strength)
-        added = [each for each in others if each.namespace == chosen.namespace]
-        aside += [SetAside(each, chosen) for each in others if each.namespace != chosen.namespace]
-        aside += _conflicts(chosen, added)
-        merged = memo.get(("same host", host), (chosen, *added), partial(_merge, chosen, added))
-        found.append(merged)
-    return found, aside
+        seen = [service for service in same if distance(service) is not None] or same
+        seen.sort(key=lambda each: _strength(each, namespace, distance(each) or 0))
+        owners = list(dict.fromkeys(service.namespace for service in seen))
+        merged = []
+        for owner in owners:
+            first, *others = (service for service in seen if service.namespace == owner)
+            found.aside.extend(_conflicts(first, others))
+            key = ("same host", host, owner)
+            merged.append(memo.get(key, (first, *others), partial(_merge, first, others)))
+        found.aside.extend(SetAside(each, seen[0]) for each in seen if each.namespace != owners[0])
+        found.chosen.append(merged[0])
+        if merged[1:]:
+            found.rivals[host] = merged[1:]
+    return found
 
 
-def _strength(service: MeshService) -> tuple[bool, tuple[str, str, str]]:
-    return service.origin.kind != "Service", service.age
+def _strength(
+    service: MeshService, namespace: str, distance: int
+) -> tuple[bool, bool, int, tuple[str, str, str]]:
+    foreign = service.namespace != namespace
+    return foreign, service.origin.kind != "Service", distance, service.age
 
 
 def _conflicts(chosen: MeshService, others: list[MeshService]) -> Iterable[SetAside]:

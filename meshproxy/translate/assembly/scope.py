@@ -6,9 +6,10 @@ down by namespace and host, for all ports or for single ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 from typing import NamedTuple
 
 from meshproxy.model.origin import Origin
@@ -65,8 +66,23 @@ def is_visible(
     export_to: tuple[str, ...], default: tuple[str, ...], owner: str, namespace: str
 ) -> bool:
     """Whether an object of namespace ``owner`` may be seen in ``namespace``."""
+    return distance(export_to, default, owner, namespace) is not None
+
+
+def distance(
+    export_to: tuple[str, ...], default: tuple[str, ...], owner: str, namespace: str
+) -> int | None:
+    """How far an object that is seen in a namespace is from it; None: it is not seen there.
+
+    What is its own comes before what is exported to it, and that before what is exported to all,
+    whatever is older (Istio `SelectVirtualServices`, `servicesExportedToNamespace`).
+    """
     entries = export_to or default or ("*",)
-    return "*" in entries or namespace in entries or ("." in entries and owner == namespace)
+    if "*" in entries:
+        return 2
+    if owner == namespace and ("." in entries or namespace in entries):
+        return 0
+    return 1 if namespace in entries else None
 
 
 def choose_sidecar(sidecars: list[Entry[Sidecar]], self_: Self, root: str) -> Entry[Sidecar] | None:
@@ -100,27 +116,37 @@ def build_scopes(
         (registry, exports.services, namespace),
         partial(_seen, registry, exports.services, namespace),
     )
+    seen_rules = [
+        (far, entry)
+        for entry in rules
+        if entry.value.for_mesh
+        and entry.value.hosts
+        and (far := _how_far(entry.value, exports.rules, namespace)) is not None
+    ]
     resolved = [
         memo.get(
             (entry.value.meta.namespace, entry.value.meta.name),
             (entry.value, entry.origin, registry),
             partial(_resolve, entry, registry),
         )
-        for entry in rules
-        if entry.value.for_mesh
-        and entry.value.hosts
-        and is_visible(entry.value.export_to, exports.rules, entry.value.meta.namespace, namespace)
+        for _, entry in sorted(seen_rules, key=itemgetter(0))
     ]
     egresses = sidecar.egress if sidecar is not None and sidecar.egress else (_CATCH_ALL,)
-    return [_listener(egress, seen, resolved, namespace) for egress in egresses]
+    return [_listener(egress, seen, registry, resolved, namespace) for egress in egresses]
+
+
+def _how_far(rule: VirtualService, default: tuple[str, ...], namespace: str) -> int | None:
+    return distance(rule.export_to, default, rule.meta.namespace, namespace)
 
 
 def _seen(registry: Registry, export_to: tuple[str, ...], namespace: str) -> dict[str, MeshService]:
-    return {
-        service.host: service
+    """In the order in which the first to want something has it."""
+    found = [
+        (far, service.age, service)
         for service in registry
-        if is_visible(service.export_to, export_to, service.namespace, namespace)
-    }
+        if (far := distance(service.export_to, export_to, service.namespace, namespace)) is not None
+    ]
+    return {service.host: service for _, _, service in sorted(found, key=itemgetter(0, 1))}
 
 
 def _resolve(entry: Entry[VirtualService], registry: Registry) -> Rule:
@@ -136,13 +162,18 @@ def _resolve(entry: Entry[VirtualService], registry: Registry) -> Rule:
 def _listener(
     egress: Egress,
     seen: Mapping[str, MeshService],
+    registry: Registry,
     rules: list[Rule],
     namespace: str,
 ) -> ListenerScope:
     services, taken = dict(seen), list(rules)
     if egress.hosts != ALL:
         wanted = _Wanted(egress.hosts, namespace)
-        services = {host: each for host, each in seen.items() if wanted.service(each)}
+        services = {
+            host: chosen
+            for host, each in seen.items()
+            if (chosen := wanted.strongest((each, *registry.rivals.get(host, ())))) is not None
+        }
         taken = [rule for rule in rules if wanted.rule(rule)]
     number = egress.port.number if egress.port is not None else 0
     if number and not egress.is_proxy:
@@ -180,8 +211,12 @@ class _Wanted:
             return []
         return self._hosts.get(namespace, []) + self._hosts.get("*", [])
 
-    def service(self, service: MeshService) -> bool:
-        return any(covers(host, service.host) for host in self._of(service.namespace))
+    def strongest(self, services: Iterable[MeshService]) -> MeshService | None:
+        """The first that is wanted, of those that have one host."""
+        for service in services:
+            if any(covers(host, service.host) for host in self._of(service.namespace)):
+                return service
+        return None
 
     def rule(self, rule: Rule) -> bool:
         wanted = self._of(rule.value.meta.namespace)

@@ -18,6 +18,8 @@ from meshproxy.translate.assembly.endpoints import (
     Found,
     add_endpoint,
     add_entry,
+    listed_port,
+    numbered,
 )
 from meshproxy.translate.assembly.memo import Memo
 from meshproxy.translate.assembly.services import MeshService
@@ -54,11 +56,12 @@ class ServiceEntries:
                 value.addresses,
                 endpoints,
                 value.export_to,
-                meta.age,
+                (meta.created, host, meta.namespace),
                 entry.origin,
                 resolutions={port.number: value.resolution for port in value.ports},
                 subject_alt_names=value.subject_alt_names,
                 external=value.external,
+                selector=value.selector or {},
             ),
         )
 
@@ -93,19 +96,13 @@ class ServiceEntries:
         for pod in pods:
             peer = self._workloads.by_pod[(pod.meta.namespace, pod.meta.name)]
             for address in pod.addresses[:1] if pod.ready else ():
-                number = pod.ports.get(port.name) or _target(port)
-                add_endpoint(found, address, number, peer)
+                add_endpoint(found, address, listed_port(pod, port), peer)
         for one in workloads:
             peer = self._workloads.by_entry[(one.meta.namespace, one.meta.name)]
-            add_entry(found, one, one.ports.get(port.name) or _target(port), peer)
+            add_entry(found, one, listed_port(one, port), peer)
         for one in entry.endpoints:
-            number = one.ports.get(port.name) or _target(port)
-            add_entry(found, one, number, self._workloads.inline(one))
+            add_entry(found, one, listed_port(one, port), self._workloads.inline(one))
         if not entry.endpoints and entry.selector is None and entry.resolution in _BY_NAME:
-            endpoint = Endpoint(ServerAddr("", _target(port)), name=host)
+            endpoint = Endpoint(ServerAddr("", numbered(port)), name=host)
             found[host, endpoint.address] = endpoint
         return tuple(found.values())
-
-
-def _target(port: ServicePort) -> int:
-    return port.target if isinstance(port.target, int) else port.number

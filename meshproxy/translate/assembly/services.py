@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -10,9 +10,11 @@ from meshproxy.base.addr import ServerAddr, is_ip, parse_ip
 from meshproxy.model.cluster import Endpoint
 from meshproxy.model.cluster import Service as ServiceName
 from meshproxy.model.origin import Origin
+from meshproxy.model.workload import Workload
 from meshproxy.translate.assembly.catalog import Entry
 from meshproxy.translate.assembly.endpoints import EndpointFinder
 from meshproxy.translate.assembly.memo import Memo
+from meshproxy.translate.kinds.meta import selects
 from meshproxy.translate.kinds.service import Service, ServicePort
 from meshproxy.translate.kinds.service_entry import Resolution
 from meshproxy.translate.names import is_wildcard
@@ -25,7 +27,7 @@ class MeshService:
     ``addresses`` are its own (cluster IPs; a ServiceEntry's may be subnets); a ``headless`` one is
     called at its endpoints'. ``aliases`` are other hosts that mean it. ``alias_of``: it only stands
     for that host. ``resolutions`` says by port number where endpoints come from, if not STATIC.
-    ``external``: it is none of the mesh's.
+    ``external``: it is none of the mesh's. ``selector``: whom of its namespace it takes.
     """
 
     host: str
@@ -42,10 +44,19 @@ class MeshService:
     resolutions: Mapping[int, Resolution] = field(default_factory=dict)
     subject_alt_names: tuple[str, ...] = ()
     external: bool = False
+    selector: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def namespace(self) -> str:
         return self.name.namespace
+
+    def takes(self, workload: Workload) -> bool:
+        """Whether its selector takes a workload; one that is empty takes none."""
+        return (
+            bool(self.selector)
+            and workload.namespace == self.namespace
+            and selects(self.selector, dict(workload.labels))
+        )
 
     def resolution(self, port: int) -> Resolution:
         return self.resolutions.get(port, Resolution.STATIC)
@@ -60,12 +71,18 @@ class MeshService:
 class Registry:
     """Services by host, and what a host name means in a namespace.
 
-    ``breathe`` is called for each name that is asked for (see `Memo`).
+    ``rivals`` are services of other namespaces that have the host of one of these, the strongest
+    first. ``breathe`` is called for each name that is asked for (see `Memo`).
     """
 
     def __init__(
-        self, services: Iterable[MeshService], domain: str, breathe: Callable[[], object]
+        self,
+        services: Iterable[MeshService],
+        domain: str,
+        breathe: Callable[[], object],
+        rivals: Mapping[str, Sequence[MeshService]],
     ) -> None:
+        self.rivals = rivals
         self._domain = domain
         self._breathe = breathe
         self._services = {service.host: service for service in services}
@@ -93,7 +110,12 @@ class Registry:
         return host
 
 
-def build_registry(services: list[MeshService], domain: str, memo: Memo) -> Registry:
+def build_registry(
+    services: list[MeshService],
+    domain: str,
+    memo: Memo,
+    rivals: Mapping[str, Sequence[MeshService]],
+) -> Registry:
     """One service a host, with aliases (type ExternalName) folded into what they stand for."""
     hosts = {service.host: service for service in services}
     aliases: dict[str, list[str]] = {}
@@ -115,7 +137,7 @@ def build_registry(services: list[MeshService], domain: str, memo: Memo) -> Regi
                 (service, names),
                 partial(replace, service, aliases=names),
             )
-    return Registry(services, domain, memo.breathe)
+    return Registry(services, domain, memo.breathe, rivals)
 
 
 def _meant(service: MeshService, hosts: Mapping[str, MeshService]) -> str:
@@ -169,5 +191,6 @@ def _from_kubernetes(
             entry.origin,
             service.headless,
             service.external_name,
+            selector=service.selector,
         ),
     )

@@ -30,7 +30,7 @@ from meshproxy.translate.assembly.scope import (
     ListenerScope,
     build_scopes,
     choose_sidecar,
-    is_visible,
+    distance,
 )
 from meshproxy.translate.assembly.secrets import used_secrets
 from meshproxy.translate.assembly.security import build_guard
@@ -158,14 +158,15 @@ class SnapshotBuilder:
         services = services_of(self._catalog.all(Service), finder, domain, memo)
         others = ServiceEntries(finder, self._workloads, memo)
         services += others.services(self._catalog.all(ServiceEntry))
-        chosen, aside = one_a_host(services, self._sees, memo)
-        return build_registry(chosen, domain, memo), aside
+        namespace = self._own.self_.namespace
+        found = one_a_host(services, namespace, self._distance, memo)
+        return build_registry(found.chosen, domain, memo, found.rivals), found.aside
 
-    def _sees(self, service: MeshService) -> bool:
-        """Whether the own workload may see a service."""
+    def _distance(self, service: MeshService) -> int | None:
+        """How far a service is from the own workload."""
         default = self._mesh.service_export_to
         namespace = self._own.self_.namespace
-        return is_visible(service.export_to, default, service.namespace, namespace)
+        return distance(service.export_to, default, service.namespace, namespace)
 
     def _find_own(self, pods: list[Pod], entries: list[WorkloadEntry]) -> Own:
         sidecars = [entry.value for entry in self._catalog.all(Sidecar)]

@@ -19,7 +19,7 @@ from meshproxy.translate.assembly.services import MeshService, Registry
 from meshproxy.translate.kinds.common import MESH_GATEWAY
 from meshproxy.translate.kinds.l4_route import L4Arm, L4Match, L4Route
 from meshproxy.translate.kinds.meta import selects
-from meshproxy.translate.names import covers, is_wildcard
+from meshproxy.translate.names import covers, is_wildcard, overlaps
 from meshproxy.translate.protocol import TLS, Protocol
 
 
@@ -89,7 +89,11 @@ class TcpBuilder:
     def _naming(self, service: MeshService) -> list[Rule]:
         """The rules with a host that means this service, in order."""
         found = set(self._exact.get(service.host, ()))
-        found.update(at for host, at in self._wild if covers(host, service.host))
+        if is_wildcard(service.host):
+            for host, rules in self._exact.items():
+                if covers(service.host, host):
+                    found.update(rules)
+        found.update(at for host, at in self._wild if overlaps(host, service.host))
         return [self._scope.rules[at] for at in sorted(found)]
 
     def _subnets(self, route: L4Route, port: int) -> tuple[str, ...] | None:

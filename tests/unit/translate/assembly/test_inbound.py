@@ -11,7 +11,7 @@ from meshproxy.model.secret import SecretRef
 from meshproxy.model.snapshot import Snapshot
 from meshproxy.model.tls import DownstreamTls, ServerMode, TlsParameters, TlsVersion
 from meshproxy.model.workload import Workload
-from tests.unit.translate.support import Call, follow, problems_of, snapshot_of
+from tests.unit.translate.support import Call, follow, problems_of, snapshot_of, translated
 
 SERVICE = """
 apiVersion: v1
@@ -311,3 +311,59 @@ def test_endpoints_of_the_own_app_are_the_own_workload() -> None:
     endpoint = snapshot_of(PLAIN).clusters["inbound|8080||"].endpoints[0]
     assert isinstance(endpoint.workload, Workload)
     assert endpoint.workload.name == "me"
+
+
+POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: me, labels: {app: me}}
+spec: {containers: [{name: app, ports: [{name: web, containerPort: 8080}]}]}
+status: {podIP: 10.0.0.1, conditions: [{type: Ready, status: "False"}]}
+"""
+
+
+def test_ports_are_there_before_the_app_is_ready() -> None:
+    """It may become ready only by being asked through its sidecar."""
+    service = SERVICE.replace("targetPort: 8080", "targetPort: web")
+    found = translated(POD, service)
+    assert found.snapshot is not None
+    assert enters(found.snapshot, 8080) == "inbound|8080||"
+    assert not found.snapshot.clusters["outbound|80||mine.default.svc.cluster.local"].endpoints
+    slice_ = (
+        "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"
+        "metadata: {name: mine, labels: {kubernetes.io/service-name: mine}}\naddressType: IPv4\n"
+        "ports: [{name: http, port: 8080}]\n"
+        "endpoints: [{addresses: [10.0.0.1], conditions: {ready: false}}]\n"
+    )
+    by_slice = translated(POD, service, slice_)
+    assert by_slice.snapshot is not None
+    assert enters(by_slice.snapshot, 8080) == "inbound|8080||"
+
+
+def test_ports_of_a_service_entry_that_selects_the_workload() -> None:
+    entry = (
+        "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: e}\nspec:\n"
+        "  hosts: [e.example]\n  workloadSelector: {labels: {app: me}}\n  resolution: STATIC\n"
+        "  location: MESH_INTERNAL\n"
+        "  ports: [{number: 90, name: http, protocol: HTTP, targetPort: 9090}]\n"
+    )
+    assert enters(snapshot_of(entry), 9090) == "inbound|9090||"
+
+
+@pytest.mark.parametrize(
+    ("created", "application"), [("", Application.TCP), ("2024-01-01T00:00:00Z", Application.HTTP)]
+)
+def test_which_service_a_port_belongs_to(created: str, application: Application) -> None:
+    """The older one's, else the first by its host: "-" comes before "."."""
+    when = f", creationTimestamp: {created}" if created else ""
+
+    def service(name: str, port: str, more: str = "") -> str:
+        return (
+            f"---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}{more}}}\n"
+            f"spec: {{selector: {{app: me}}, "
+            f"ports: [{{name: {port}, port: 80, targetPort: 8080}}]}}\n"
+        )
+
+    made = snapshot_of(service("web", "http"), service("web-tcp", "tcp", when))
+    found = follow(made, "virtualInbound", Call(8080, "10.0.0.1"))
+    assert found.chain.application is application

@@ -177,3 +177,121 @@ def test_a_captured_port_at_an_address_of_its_own() -> None:
     made = snapshot_of(service("a", "[{name: http, port: 80}]"), sidecar)
     assert goes(made, 80, "127.1.1.1", host="a") == cluster("a", 80)
     assert goes(made, 80, "10.96.0.1", host="a") == "PassthroughCluster"
+
+
+def test_an_alias_takes_no_port_from_others() -> None:
+    made = snapshot_of(
+        service("concrete", "[{name: tcp, port: 5432}, {name: http, port: 80}]", "10.96.0.5"),
+        service(
+            "alias",
+            "[{name: tcp, port: 5432}, {name: http, port: 80}]",
+            "",
+            "type: ExternalName, externalName: concrete.default.svc.cluster.local, ",
+        ),
+    )
+    assert goes(made, 5432, "10.96.9.9", http=False) == "PassthroughCluster"
+    assert goes(made, 5432, "10.96.0.5", http=False) == cluster("concrete", 5432)
+    assert goes(made, 80, host="alias") == cluster("concrete", 80)
+
+
+def test_nobody_calls_himself_through_a_headless_service() -> None:
+    endpoints = (
+        "---\napiVersion: v1\nkind: Endpoints\nmetadata: {name: h}\n"
+        "subsets: [{addresses: [{ip: 10.0.0.1}, {ip: 10.0.0.2}], "
+        "ports: [{name: tcp, port: 5000}]}]\n"
+    )
+    made = snapshot_of(service("h", "[{name: tcp, port: 5000}]", "None"), endpoints)
+    assert goes(made, 5000, "10.0.0.2", http=False) == cluster("h", 5000)
+    assert goes(made, 5000, "10.0.0.1", http=False) == "PassthroughCluster"
+
+
+def test_what_is_not_http_goes_to_the_first_undeclared_port_before_any_of_http() -> None:
+    def entry(name: str, protocol: str) -> str:
+        return (
+            "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\n"
+            f"metadata: {{name: {name}}}\nspec: {{hosts: [{name}.example], "
+            f"ports: [{{number: 9000, name: x{protocol}}}]}}\n"
+        )
+
+    undeclared = entry("b", "")
+    assert goes(snapshot_of(undeclared), 9000, http=False) == "outbound|9000||b.example"
+    for name, expected in (("a", "PassthroughCluster"), ("c", "outbound|9000||b.example")):
+        http = entry(name, ", protocol: HTTP")
+        made = snapshot_of(undeclared, http)
+        assert goes(made, 9000, http=False) == expected
+        assert goes(made, 9000, host="b.example") == "outbound|9000||b.example"
+        assert goes(made, 9000, host=f"{name}.example") == f"outbound|9000||{name}.example"
+
+
+# Ports that a Sidecar opens for captured traffic.
+
+WEB, DB, AUTO, OTHER = "10.96.0.7", "10.96.0.8", "10.96.0.9", "10.96.1.8"
+MANY = (
+    service("web", "[{name: http, port: 9080}]", WEB)
+    + service("db", "[{name: tcp, port: 9080}]", DB)
+    + service("auto", "[{name: x, port: 9080}]", AUTO)
+    + service("otherdb", "[{name: tcp, port: 9080}]", OTHER).replace(
+        "{name: otherdb}", "{name: otherdb, namespace: other}"
+    )
+)
+
+
+def sidecar(*egress: str) -> str:
+    return (
+        "---\napiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: s}\n"
+        f"spec: {{egress: [{', '.join(egress)}]}}\n"
+    )
+
+
+ON_HTTP = "{port: {number: 9080, protocol: HTTP, name: x}, hosts: ['./*']}"
+ON_TCP = ON_HTTP.replace("HTTP", "TCP")
+PASSED = "PassthroughCluster"
+
+
+@pytest.mark.parametrize(
+    ("egress", "address", "host", "expected"),
+    [
+        (ON_HTTP, DB, "", PASSED),
+        (ON_HTTP, AUTO, "", PASSED),
+        (ON_HTTP, DB, "web", cluster("web", 9080)),
+        (ON_HTTP, WEB, "auto", cluster("auto", 9080)),
+        (ON_TCP, WEB, "", cluster("web", 9080)),
+        (ON_TCP, DB, "web", cluster("db", 9080)),
+        (ON_TCP, AUTO, "", cluster("auto", 9080)),
+    ],
+)
+def test_a_sidecars_port_says_what_it_carries(
+    egress: str, address: str, host: str, expected: str
+) -> None:
+    made = snapshot_of(MANY, sidecar(egress))
+    assert goes(made, 9080, address, http=bool(host), host=host) == expected
+
+
+@pytest.mark.parametrize(
+    ("first", "address", "expected"),
+    [
+        ("web", DB, cluster("db", 9080)),
+        ("web", OTHER, "outbound|9080||otherdb.other.svc.cluster.local"),
+        ("web", AUTO, cluster("auto", 9080)),
+        ("db", DB, PASSED),
+    ],
+)
+def test_a_port_leaves_the_addresses_that_it_does_not_take_to_later_ones(
+    first: str, address: str, expected: str
+) -> None:
+    own = ON_HTTP.replace("./*", f"./{first}.default.svc.cluster.local")
+    made = snapshot_of(MANY, sidecar(own, "{hosts: ['*/*']}"))
+    if first == "db":  # it is HTTP for the Sidecar: nobody is called by its name
+        assert goes(made, 9080, host="db") == PASSED
+        return
+    assert goes(made, 9080, address, http=False) == expected
+    assert goes(made, 9080, host="web") == cluster("web", 9080)
+
+
+def test_a_tcp_port_with_an_address_is_called_there() -> None:
+    own = ON_TCP.replace("{port", "{bind: 10.96.9.9, port").replace(
+        "./*", "./db.default.svc.cluster.local"
+    )
+    made = snapshot_of(MANY, sidecar(own))
+    assert goes(made, 9080, "10.96.9.9", http=False) == cluster("db", 9080)
+    assert goes(made, 9080, DB, http=False) == PASSED

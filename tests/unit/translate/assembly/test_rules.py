@@ -209,19 +209,65 @@ def test_the_meshs_export_holds_where_a_rule_says_nothing() -> None:
     assert of_a_caller_in("shop", text, mesh) is Balance.RANDOM
 
 
-def test_a_rule_that_selects_its_callers_stands_alone_but_later_ones_add_to_it() -> None:
-    """Istio `mergeDestinationRule`, where the older rule takes what it lacks from the newer."""
+def clusters(*texts: str) -> dict[str, Balance]:
+    """By subset."""
+    made = snapshot_of(SERVICE, *texts).clusters
+    names = ("", "v1", "v2")
+    keys = {name: f"outbound|80|{name}|{HOST}" for name in names}
+    return {name: made[key].balance for name, key in keys.items() if key in made}
+
+
+LEAST, RANDOM, ROUND = Balance.LEAST_REQUEST, Balance.RANDOM, Balance.ROUND_ROBIN
+
+
+@pytest.mark.parametrize("names", ["ab", "ba"])
+def test_a_rule_that_selects_its_callers_stands_alone(names: str) -> None:
     mine = "workloadSelector: {matchLabels: {app: me}}"
-    selecting = rule(f"host: {HOST}, {mine}, subsets: [{{name: v1}}]", "default", "a")
-    general = rule(f"host: {HOST}, subsets: [{{name: v2}}], {balance('RANDOM')}", "default", "b")
-    assert cluster(selecting, general, subset="v1").balance is Balance.RANDOM
-    assert cluster(selecting, general, subset="v2").balance is Balance.RANDOM
-    late = selecting.replace("name: a,", "name: c,")
-    made = snapshot_of(SERVICE, general, late).clusters
-    assert f"outbound|80|v2|{HOST}" not in made
-    assert made[f"outbound|80|v1|{HOST}"].balance is Balance.LEAST_REQUEST
-    other = late.replace("app: me", "app: you")
-    assert cluster(general, other, subset="v2").balance is Balance.RANDOM
+    text = f"host: {HOST}, {mine}, subsets: [{{name: v1}}]"
+    selecting = rule(text, "default", names[0])
+    general = rule(
+        f"host: {HOST}, subsets: [{{name: v2}}], {balance('RANDOM')}", "default", names[1]
+    )
+    assert clusters(selecting, general) == {"": LEAST, "v1": LEAST}
+    others = selecting.replace("app: me", "app: you")
+    assert clusters(others, general) == {"": RANDOM, "v2": RANDOM}
+    more = rule(f"host: {HOST}, {mine}, {balance('ROUND_ROBIN')}", "default", "c")
+    assert clusters(selecting, general, more) == {"": ROUND, "v1": ROUND}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ("", "", {"": RANDOM, "v1": RANDOM, "v2": RANDOM}),
+        ("['*']", "['*']", {"": RANDOM, "v1": RANDOM, "v2": RANDOM}),
+        # For further callers than the older one is for, the newer stands alone.
+        ("[zzz, default]", "", {"": ROUND, "v2": ROUND}),
+        ("[default]", "[default, zzz]", {"": ROUND, "v2": ROUND}),
+        ("[zzz]", "['*']", {"": ROUND, "v2": ROUND}),
+        ("['*']", "[zzz]", {"": RANDOM, "v1": RANDOM}),
+    ],
+)
+def test_rules_are_put_together_that_are_for_the_same_callers(
+    first: str, second: str, expected: dict[str, Balance]
+) -> None:
+    def exported(text: str) -> str:
+        return f"exportTo: {text}, " if text else ""
+
+    old = rule(
+        f"host: {HOST}, {exported(first)}{balance('RANDOM')}, subsets: [{{name: v1}}]", name="a"
+    )
+    new = rule(
+        f"host: {HOST}, {exported(second)}{balance('ROUND_ROBIN')}, subsets: [{{name: v2}}]",
+        name="b",
+    )
+    assert clusters(old, new) == expected
+
+
+def test_an_exact_rule_for_others_hides_its_namespaces_wildcard() -> None:
+    exact = rule(f"host: {HOST}, exportTo: [zzz], {balance('PASSTHROUGH')}", name="exact")
+    wide = rule(f"host: '*.local', {balance('RANDOM')}", name="wide")
+    root = rule(f"host: '*.local', {balance('ROUND_ROBIN')}", ROOT, "root")
+    assert cluster(exact, wide, root).balance is Balance.ROUND_ROBIN
 
 
 def test_a_rule_for_other_callers_hides_those_of_further_namespaces() -> None:

@@ -158,3 +158,70 @@ def test_names_in_the_own_namespace() -> None:
     assert other is not None
     assert "c" in other.hosts[f"80/{C}"].domains
     assert "a" not in other.hosts[f"80/{A}"].domains
+
+
+def entry(namespace: str, name: str, address: str, more: str = "") -> str:
+    return (
+        "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\n"
+        f"metadata: {{name: {name}, namespace: {namespace}}}\n"
+        f"spec: {{hosts: [api.example], {more}addresses: [{address}], resolution: STATIC, "
+        f"endpoints: [{{address: {address}}}], "
+        "ports: [{number: 90, name: tcp, protocol: TCP}]}\n"
+    )
+
+
+def owner(*texts: str) -> str:
+    """The address of the one who has the host."""
+    found = translated(ME, *texts)
+    assert found.snapshot is not None
+    cluster = found.snapshot.clusters.get("outbound|90||api.example")
+    return cluster.endpoints[0].address.ip if cluster else ""
+
+
+def test_who_has_a_host_that_several_namespaces_declare() -> None:
+    one, two, three = "10.1.0.1", "10.1.0.2", "10.1.0.3"
+    near = entry("default", "z", one)
+    far, further = entry("aaa", "b", two), entry("bbb", "a", three)
+    assert owner(near, far) == one
+    assert owner(far, further) == two
+    to_us = entry("bbb", "a", three, "exportTo: [default], ")
+    assert owner(far, to_us) == three
+    assert owner(near, far, sidecar("[{hosts: [aaa/*]}]")) == two
+    assert owner(near, far, further, sidecar("[{hosts: [bbb/*, aaa/*]}]")) == two
+    assert owner(near, sidecar("[{hosts: [aaa/*]}]")) == ""
+
+
+def test_the_own_namespaces_entry_is_stronger_than_a_foreign_service() -> None:
+    own = entry("default", "z", "10.1.0.1").replace("api.example", "a.other.svc.cluster.local")
+    foreign = service("a", "other", 90)
+    for texts in ((own, foreign), (foreign, own)):
+        made = snapshot_of(*texts)
+        cluster = made.clusters["outbound|90||a.other.svc.cluster.local"]
+        assert [each.address.ip for each in cluster.endpoints] == ["10.1.0.1"]
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "expected"),
+    [
+        (("default", ""), ("default", ""), "one"),
+        (("default", ""), ("default", "exportTo: ['.'], "), "two"),
+        (("default", ""), ("default", "exportTo: [default], "), "two"),
+        (("third", ""), ("third", "exportTo: [default], "), "two"),
+        (("third", "exportTo: [default], "), ("default", ""), "one"),
+        (("third", "exportTo: [default], "), ("default", "exportTo: ['.'], "), "two"),
+    ],
+)
+def test_whose_rule_comes_first(one: tuple[str, str], two: tuple[str, str], expected: str) -> None:
+    """What is its own, then what is exported to it, then what is exported to all; then by age."""
+    host = "a.default.svc.cluster.local"
+
+    def rule(name: str, namespace: str, export_to: str) -> str:
+        return (
+            "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\n"
+            f"metadata: {{name: {name}, namespace: {namespace}}}\n"
+            f"spec: {{hosts: [{host}], {export_to}"
+            f"http: [{{name: {name}, route: [{{destination: {{host: {host}}}}}]}}]}}\n"
+        )
+
+    made = snapshot_of(SERVICES, rule("one", *one), rule("two", *two))
+    assert made.hosts["80/a.default.svc.cluster.local"].routes[0].name == expected

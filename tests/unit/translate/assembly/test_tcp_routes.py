@@ -169,3 +169,63 @@ def test_all_rules_that_name_the_service_are_asked_from_the_oldest_on() -> None:
     wild = rule(tcp(f"{{{to('c')}}}"), "'*.default.svc.cluster.local'", "b-second")
     late = rule(tcp(f"{{{to('b')}}}"), "a", "c-third")
     assert goes(snapshot_of(SERVICES, late, wild, never), 5432, A, http=False) == cluster("c", 5432)
+
+
+WILD = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: wild}
+spec:
+  hosts: ['*.wild.example']
+  ports: [{number: 443, name: tls, protocol: TLS}, {number: 7000, name: tcp, protocol: TCP}]
+"""
+
+
+@pytest.mark.parametrize("host", ["api.wild.example", "'*.api.wild.example'", "'*.example'"])
+def test_a_rule_for_some_of_a_wildcards_hosts_holds_for_it(host: str) -> None:
+    spec = (
+        f"tls: [{{match: [{{sniHosts: [{host}]}}], {to('b')}}}], "
+        f"tcp: [{{match: [{{port: 7000}}], {to('c')}}}]"
+    )
+    made = snapshot_of(SERVICES, WILD, rule(spec, host))
+    name = host.strip("'").replace("*", "x")
+    assert goes(made, 443, http=False, sni=name) == cluster("b", 443)
+    expected = cluster("b", 443) if host == "'*.example'" else "PassthroughCluster"
+    assert goes(made, 443, http=False, sni="zz.wild.example") == expected
+    assert goes(made, 7000, http=False) == cluster("c", 7000)
+
+
+def test_a_rule_may_ask_for_subnets_that_are_not_its_services() -> None:
+    entry = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: net}
+spec:
+  hosts: [net.example]
+  addresses: [10.7.0.0/16]
+  ports: [{number: 9000, name: tcp, protocol: TCP}]
+"""
+    spec = f"tcp: [{{match: [{{destinationSubnets: [10.9.0.0/16]}}], {to('a')}}}]"
+    made = snapshot_of(SERVICES, entry, rule(spec, "net.example"))
+    assert goes(made, 9000, "10.9.1.1", http=False) == cluster("a", 9000)
+    assert goes(made, 9000, "10.7.1.1", http=False) == "outbound|9000||net.example"
+    assert goes(made, 9000, "10.8.1.1", http=False) == "PassthroughCluster"
+
+
+def test_subnets_tell_services_without_addresses_apart() -> None:
+    def entry(name: str) -> str:
+        return (
+            "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\n"
+            f"metadata: {{name: {name}}}\nspec: {{hosts: [{name}.example], "
+            "ports: [{number: 9000, name: tcp, protocol: TCP}]}\n"
+        )
+
+    def subnet(name: str, ip: str) -> str:
+        spec = f"tcp: [{{match: [{{destinationSubnets: [{ip}]}}], {to(name)}}}]"
+        return rule(spec, f"{name}.example", name).replace(f"host: {name}", f"host: {name}.example")
+
+    made = snapshot_of(
+        entry("x"), entry("y"), subnet("x", "10.8.0.0/16"), subnet("y", "10.9.0.0/16")
+    )
+    assert goes(made, 9000, "10.8.0.1", http=False) == "outbound|9000||x.example"
+    assert goes(made, 9000, "10.9.0.1", http=False) == "outbound|9000||y.example"

@@ -76,6 +76,7 @@ def test_without_a_rule() -> None:
 def test_domains() -> None:
     assert made().hosts["80/a.default.svc.cluster.local"].domains == (
         "a.default.svc.cluster.local",
+        "a.default.svc.cluster.local.",
         "a",
         "a.default.svc",
         "a.default",
@@ -265,3 +266,34 @@ def test_names_are_handed_out_once() -> None:
     hosts = [found.hosts[key] for key in found.route_configs["80"].hosts]
     domains = [domain for host in hosts for domain in host.domains]
     assert len(domains) == len(set(domains))
+
+
+@pytest.mark.parametrize(
+    "host", ["a.default.svc.cluster.local.", "x.wild.example.", "wild.example"]
+)
+def test_a_name_may_end_in_a_dot(host: str) -> None:
+    wild = (
+        "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: wild}\n"
+        "spec: {hosts: ['*.wild.example'], ports: [{number: 80, name: http, protocol: HTTP}]}\n"
+    )
+    found = follow(made(wild), "virtualOutbound", Call(80, host=host)).cluster
+    expected = {
+        "a.default.svc.cluster.local.": cluster("a"),
+        "x.wild.example.": "outbound|80||*.wild.example",
+    }
+    assert found == expected.get(host, "PassthroughCluster")
+
+
+def test_a_wildcard_of_the_own_namespace_is_not_everybodys_name() -> None:
+    wild = (
+        "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: wild}\n"
+        "spec: {hosts: ['*.default.svc.cluster.local'], "
+        "ports: [{number: 80, name: http, protocol: HTTP}]}\n"
+    )
+    found = made(wild)
+    assert follow(found, "virtualOutbound", Call(80, host="x.example")).cluster == (
+        "PassthroughCluster"
+    )
+    assert follow(
+        found, "virtualOutbound", Call(80, host="x.default.svc.cluster.local")
+    ).cluster == ("outbound|80||*.default.svc.cluster.local")
