@@ -104,7 +104,8 @@ class Fields:
         return value
 
     def duration(self, name: str, default: float | None = None, least: float = 0.0) -> float | None:
-        """Seconds; ``least`` is the shortest that is taken."""
+        """Seconds; ``least`` is the shortest that is taken, and then they are whole milliseconds
+        (Istio `ValidateDuration`)."""
         value = self.raw(name)
         if value is None:
             return default
@@ -118,6 +119,9 @@ class Fields:
             return default
         if seconds < least:
             self.error(name, f"{value} is shorter than {least:g}s")
+            return default
+        if least and round(seconds * 1e9) % 1_000_000:
+            self.error(name, f"{value} is no whole number of milliseconds")
             return default
         return seconds
 

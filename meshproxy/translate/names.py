@@ -12,13 +12,13 @@ _LABEL = re.compile(r"[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?\Z")
 _WILDCARD_LABEL = re.compile(r"(?:\*|(?:\*|\*-)?[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?)\Z")
 _LABEL_NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_./]*[A-Za-z0-9])?\Z")
 _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?)?\Z")
-_LONGEST_LABEL = 63
+LONGEST_LABEL = 63
 _LONGEST_HOST = 255
 
 
 def is_label(text: str) -> bool:
     """One part of a host name (RFC 1123)."""
-    return len(text) <= _LONGEST_LABEL and _LABEL.match(text) is not None
+    return len(text) <= LONGEST_LABEL and _LABEL.match(text) is not None
 
 
 def is_port(text: str) -> bool:
@@ -35,7 +35,7 @@ def host_fault(host: str, wildcard: bool = False) -> str:
     labels = host.removesuffix(".").split(".")
     first = _WILDCARD_LABEL if wildcard else _LABEL
     for at, label in enumerate(labels):
-        if len(label) > _LONGEST_LABEL or not (_LABEL if at else first).match(label):
+        if len(label) > LONGEST_LABEL or not (_LABEL if at else first).match(label):
             return f"{host!r} is not a host name: the part {label!r} is not a DNS label"
     if labels[-1].isdigit():
         return f"{host!r} is not a host name: its last part is a number"
@@ -48,7 +48,7 @@ def label_fault(name: str, value: str) -> str:
         return "a label's name can't be empty"
     if not _LABEL_NAME.match(name):
         return f"{name!r} is not a label's name"
-    if len(value) > _LONGEST_LABEL or not _LABEL_VALUE.match(value):
+    if len(value) > LONGEST_LABEL or not _LABEL_VALUE.match(value):
         return f"{value!r} is not a label's value"
     return ""
 

@@ -10,6 +10,7 @@ from ipaddress import ip_network
 
 from meshproxy.model.policy import Clause, Rule, Term
 from meshproxy.translate.fields import Fields
+from meshproxy.translate.kinds.common import check_size
 from meshproxy.translate.names import is_label, is_port
 from meshproxy.translate.problems import did_you_mean
 
@@ -40,6 +41,7 @@ _ATTRIBUTES = (
 )
 _INDEXED = re.compile(r"(?:request\.headers\[.+\]|request\.auth\.claims(?:\[[^\]]+\])+)\Z")
 _EXPERIMENTAL = "experimental."
+_MOST_ACCOUNTS, _LONGEST_ACCOUNT = 16, 320  # the kind's OpenAPI schema
 _TEMPLATE = re.compile(r"\{\*\*?\}")
 # What an external authorizer is not told (Istio: not supported with CUSTOM).
 _NOT_CUSTOM = ("namespaces", "principals", "requestPrincipals", "serviceAccounts")
@@ -104,9 +106,13 @@ def _read_source(entry: Fields, action: str) -> Clause:
 
 def _check_accounts(source: Fields, lists: dict[str, tuple[str, ...]]) -> None:
     for field in ("serviceAccounts", "notServiceAccounts"):
+        check_size(source, field, _MOST_ACCOUNTS)
         for at, account in enumerate(lists[field]):
             namespace, slash, name = account.rpartition("/")
-            if not name or "/" in namespace or (slash and not is_label(namespace)):
+            if len(account) > _LONGEST_ACCOUNT:
+                path = (*source.at(field), at)
+                source.report.error(path, f"is longer than {_LONGEST_ACCOUNT} characters")
+            elif not name or "*" in name or "/" in namespace or (slash and not is_label(namespace)):
                 path = (*source.at(field), at)
                 source.report.error(path, f"{account!r} is not NAMESPACE/NAME or NAME")
         others = [
@@ -139,6 +145,8 @@ def _check_template(operation: Fields, field: str, at: int, path: str) -> None:
     """``{*}`` stands for one segment, ``{**}`` for any number, at most once and last of those."""
     where = (*operation.at(field), at)
     if not _TEMPLATE.search(path):
+        if "{" in path or "}" in path:
+            operation.report.error(where, f"{path!r}: of templates there are {{*}} and {{**}}")
         return
     rest = _TEMPLATE.sub("", path)
     if "*" in rest or "{" in rest or "}" in rest:

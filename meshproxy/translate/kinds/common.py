@@ -8,7 +8,7 @@ from ipaddress import ip_network
 
 from meshproxy.translate.fields import Fields
 from meshproxy.translate.kinds.meta import Meta
-from meshproxy.translate.names import host_fault, is_label
+from meshproxy.translate.names import LONGEST_LABEL, host_fault, is_label
 
 MESH_GATEWAY = "mesh"  # stands for all sidecars
 LEAST_DURATION = 0.001  # Istio takes no duration below a millisecond
@@ -55,7 +55,17 @@ def read_match_labels(fields: Fields, name: str = "matchLabels") -> dict[str, st
             fields.report.error(path, "a label's name can't be empty", "remove it")
         if "*" in label or "*" in value:
             fields.report.error(path, "a selector takes no wildcards", "write the label out")
+        elif len(value) > LONGEST_LABEL:
+            fields.report.error(path, f"no label is longer than {LONGEST_LABEL} characters")
     return labels
+
+
+def check_size(fields: Fields, name: str, most: int) -> None:
+    """Of a list or a text: more is refused by Kubernetes already (the kinds' OpenAPI schemas)."""
+    given = fields.raw(name)
+    if isinstance(given, (list, str)) and len(given) > most:
+        what = "characters" if isinstance(given, str) else "elements"
+        fields.error(name, f"has {len(given)} {what}: {most} is the most")
 
 
 def read_selector(fields: Fields, name: str = "selector") -> Mapping[str, str] | None:

@@ -86,8 +86,8 @@ def _check_warmup(fields: Fields) -> None:
     fields.duration("duration", None, LEAST_DURATION)
     if not 0 <= fields.number("minimumPercent", 10) <= 100:
         fields.error("minimumPercent", "is not in 0-100")
-    if fields.number("aggression", 1) < 0:
-        fields.error("aggression", "can't be negative")
+    if fields.number("aggression", 1) < 1:
+        fields.error("aggression", "is below 1")
 
 
 def _check_locality(fields: Fields, outlier: bool) -> None:

@@ -13,16 +13,22 @@ from ipaddress import ip_network
 from meshproxy.base.addr import is_ip
 from meshproxy.model.listener import Application
 from meshproxy.translate.fields import Fields
-from meshproxy.translate.kinds.common import check_subnet, read_export_to, read_match_labels
+from meshproxy.translate.kinds.common import (
+    check_size,
+    check_subnet,
+    read_export_to,
+    read_match_labels,
+)
 from meshproxy.translate.kinds.meta import Meta
 from meshproxy.translate.kinds.service import ServicePort
 from meshproxy.translate.kinds.workload_entry import UNIX, WorkloadEntry, read_endpoint
-from meshproxy.translate.names import host_fault, is_label
+from meshproxy.translate.names import host_fault, is_label, is_wildcard
 from meshproxy.translate.problems import UNSUPPORTED, did_you_mean
-from meshproxy.translate.protocol import Protocol, declared_protocol, parse_protocol
+from meshproxy.translate.protocol import TLS, Protocol, declared_protocol, parse_protocol
 
 ADDRESSES_REQUIRED = "IST0134"  # as `istioctl analyze` has it
 _LOCATIONS = ("MESH_EXTERNAL", "MESH_INTERNAL")
+_MOST = {"hosts": 256, "addresses": 256, "ports": 256, "endpoints": 4096}
 
 
 class Resolution(Enum):
@@ -66,6 +72,8 @@ def read_service_entry(top: Fields, meta: Meta) -> ServiceEntry:
     resolution = Resolution(
         fields.choice("resolution", [each.value for each in Resolution]) or "NONE"
     )
+    for name, most in _MOST.items():
+        check_size(fields, name, most)
     ports = tuple(_ports(fields))
     entry = ServiceEntry(
         meta,
@@ -94,6 +102,9 @@ def _hosts(fields: Fields) -> tuple[str, ...]:
         if fault:
             mend = "name a host: api.example.com or *.example.com"
             fields.report.error((*fields.at("hosts"), at), fault, mend)
+        elif host.startswith("*") and not host.startswith("*."):
+            text = f"{host} covers parts of names, which not every client of the mesh can tell"
+            fields.report.warn((*fields.at("hosts"), at), text, "*.DOMAIN")
     return tuple(dict.fromkeys(host.lower().removesuffix(".") for host in hosts))
 
 
@@ -132,7 +143,7 @@ def _ports(fields: Fields) -> Iterable[ServicePort]:
         names.add(name)
         numbers.add(number)
         protocol = _protocol(port, number)
-        target = port.integer("targetPort", 0, 0, 65535) or number
+        target = port.port("targetPort", number)
         port.close()
         if number and protocol is not Protocol.UDP:
             yield ServicePort(number, name, protocol, target)
@@ -180,23 +191,36 @@ def _selector(fields: Fields) -> Mapping[str, str] | None:
 
 
 def _check_ports(fields: Fields, entry: ServiceEntry) -> None:
-    """What connections can't be told apart by."""
-    opaque = [
+    """What connections can't be told apart by: neither HTTP's Host nor the name in TLS."""
+    unnamed = [
         (at, port)
         for at, port in enumerate(entry.ports)
-        if port.protocol.application is not Application.HTTP
+        if port.protocol.application is not Application.HTTP and port.protocol not in TLS
     ]
-    for at, port in opaque:
-        if not entry.addresses and port.protocol in (Protocol.TCP, Protocol.UNDECLARED):
+    for at, port in unnamed:
+        # With endpoints of its own a port can do without addresses while nobody else has it, which
+        # is seen when objects are put together.
+        alone = entry.resolution is not Resolution.NONE and not any(map(is_wildcard, entry.hosts))
+        if not (entry.addresses or alone) and port.protocol in (Protocol.TCP, Protocol.UNDECLARED):
             fields.report.warn(
                 (*fields.at("ports"), at),
                 "connections that are not HTTP are told apart by address, and there is none",
                 "give addresses, or declare the protocol (HTTP, TLS, …)",
                 ADDRESSES_REQUIRED,
             )
-    if opaque and len(entry.hosts) > 1 and entry.addresses:
-        text = f"all connections to these addresses that are not HTTP count as {entry.hosts[0]}"
-        fields.warn("hosts", text, "write one ServiceEntry for each host")
+    if len(entry.hosts) < 2 or entry.resolution is Resolution.NONE:
+        return
+    mend = "write one ServiceEntry for each host"
+    if unnamed:
+        name = unnamed[0][1].name
+        fields.error("hosts", f"connections to port {name} name no host: one is the most", mend)
+    elif (
+        entry.resolution is not Resolution.STATIC
+        and entry.addresses
+        and any(port.protocol in TLS for port in entry.ports)
+    ):
+        text = f"connections to these addresses without a name in TLS count as {entry.hosts[0]}"
+        fields.warn("hosts", text, mend)
 
 
 def _check_resolution(fields: Fields, entry: ServiceEntry) -> None:
@@ -237,9 +261,10 @@ def _check_dns(fields: Fields, entry: ServiceEntry) -> None:
         text = "DNS_ROUND_ROBIN takes one endpoint"
         fields.error("endpoints", text, "remove the others, or resolution: DNS")
     for at, endpoint in enumerate(entry.endpoints):
-        if endpoint.address.startswith(UNIX):
+        if endpoint.address.startswith(UNIX) or not endpoint.address:
             path = (*fields.at("endpoints"), at, "address")
-            fields.report.error(path, "a unix socket is no name", "resolution: STATIC")
+            text = "a unix socket is no name" if endpoint.address else "is required"
+            fields.report.error(path, text, "resolution: STATIC")
 
 
 def _check_dynamic(fields: Fields, entry: ServiceEntry) -> None:

@@ -80,7 +80,7 @@ def read_sidecar(top: Fields, meta: Meta) -> Sidecar:
     sidecar = Sidecar(
         meta,
         selector,
-        _read_egress(fields),
+        _read_egress(fields, meta.namespace),
         _read_ingress(fields),
         *_read_policy(fields),
     )
@@ -124,7 +124,7 @@ def _read_egress_proxy(policy: Fields, mode: str) -> Destination:
     return found
 
 
-def _read_egress(fields: Fields) -> tuple[Egress, ...]:
+def _read_egress(fields: Fields, own: str) -> tuple[Egress, ...]:
     found: list[Egress] = []
     entries = list(fields.mappings("egress"))
     for at, entry in enumerate(entries):
@@ -136,7 +136,7 @@ def _read_egress(fields: Fields) -> tuple[Egress, ...]:
         if port is not None and not port.number and capture == "IPTABLES":
             entry.error("captureMode", "a unix socket can't be captured", "captureMode: NONE")
         captured = capture != "NONE" and not bind.startswith(UNIX)
-        found.append(Egress(_read_hosts(entry), port, bind, captured))
+        found.append(Egress(_read_hosts(entry, own), port, bind, captured))
         if port is not None and port.protocol is Protocol.HTTP_PROXY and captured:
             text = "what is captured goes where it was going: HTTP_PROXY is plain HTTP here"
             entry.mapping("port").warn("protocol", text, "captureMode: NONE")
@@ -190,7 +190,7 @@ def _read_bind(entry: Fields, port: SidecarPort | None) -> str:
     return parse_ip(bind) if bind else ""
 
 
-def _read_hosts(entry: Fields) -> tuple[tuple[str, str], ...]:
+def _read_hosts(entry: Fields, own: str) -> tuple[tuple[str, str], ...]:
     given = entry.texts("hosts")
     if not given:
         entry.error("hosts", "is required", "'*/*' for all, './*' for the own namespace")
@@ -203,7 +203,7 @@ def _read_hosts(entry: Fields) -> tuple[tuple[str, str], ...]:
             entry.report.error(path, f"{text!r}: {fault}", "write NAMESPACE/HOST, ./HOST or */HOST")
         else:
             found.append((namespace, host.lower()))
-    _warn_hosts(entry, found)
+    _warn_hosts(entry, [(own if each == "." else each, host) for each, host in found])
     return tuple(found)
 
 
@@ -260,7 +260,7 @@ def _read_tls(entry: Fields, port: SidecarPort) -> ServerTls | None:
         return None
     tls = read_sidecar_tls(entry.mapping("tls"))
     if port.protocol not in (Protocol.HTTPS, Protocol.TLS):
-        entry.warn("tls", "is for ports of protocol HTTPS or TLS", "change port.protocol")
+        entry.error("tls", "is for ports of protocol HTTPS or TLS", "change port.protocol")
     return tls
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from meshproxy.translate.fields import Fields
+from meshproxy.translate.kinds.common import check_size
 
 _KINDS = {
     ("gateway.networking.k8s.io", "Gateway"),
@@ -27,6 +28,7 @@ def read_targets(fields: Fields) -> bool:
 def _check(target: Fields) -> None:
     if not target.text("name"):
         target.error("name", "targetRef name must be set")
+    check_size(target, "name", 253)
     if target.text("namespace"):
         target.error("namespace", "targetRef namespace must not be set", "remove it")
     group, kind = target.text("group"), target.text("kind")

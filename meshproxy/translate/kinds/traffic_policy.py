@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import ceil
 
+from meshproxy.base.addr import is_ip
 from meshproxy.model.cluster import Balance, Keepalive
 from meshproxy.translate.fields import Fields
 from meshproxy.translate.kinds.client_tls import ClientTls, read_client_tls
 from meshproxy.translate.kinds.common import LEAST_DURATION
 from meshproxy.translate.kinds.load_balancer import read_load_balancer
+from meshproxy.translate.names import host_fault
 
 GROUPS = ("loadBalancer", "connectionPool", "outlierDetection", "tls")
 _MORE = ("portLevelSettings", "tunnel", "proxyProtocol", "retryBudget")
@@ -126,7 +128,8 @@ def read_pool(fields: Fields) -> Pool:
 def _check_tcp(tcp: Fields) -> None:
     tcp.integer("maxConnections", 0, 0, _INT32)
     tcp.duration("maxConnectionDuration", None, LEAST_DURATION)
-    tcp.duration("idleTimeout")
+    idle = tcp.duration("idleTimeout")  # 0: none (Istio)
+    tcp.duration("idleTimeout", None, LEAST_DURATION if idle else 0.0)
     tcp.later("maxConnections", "maxConnectionDuration", "idleTimeout")
 
 
@@ -207,7 +210,9 @@ def _check_outlier(fields: Fields) -> None:
 
 def _check_tunnel(fields: Fields) -> None:
     fields.choice("protocol", ("CONNECT", "POST"))
-    fields.required("targetHost")
+    host = fields.required("targetHost")
+    if host and not is_ip(host) and (fault := host_fault(host)):
+        fields.error("targetHost", fault)
     if not fields.port("targetPort") and not fields.has("targetPort"):
         fields.error("targetPort", "is required")
 

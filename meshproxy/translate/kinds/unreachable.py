@@ -1,7 +1,7 @@
 """Routes that no request can reach, because an earlier one takes them all.
 
-Istio warns about the same ones (`analyzeUnreachableHTTPRules`): a second route without matches, a
-match that was there before, and a prefix under one that came earlier and asks for nothing more.
+Istio warns about the same ones (`analyzeUnreachableHTTPRules`): what comes after a route without
+matches, a match that was there before, and a prefix under an earlier one that asks nothing more.
 """
 
 from __future__ import annotations
@@ -21,12 +21,11 @@ def warn_unreachable(fields: Fields, name: str, routes: Sequence[Sequence[Any]])
     catch_all = -1
     for at, matches in enumerate(routes):
         path = (*fields.at(name), at)
-        if not matches:
-            if catch_all >= 0:
-                fields.report.warn(path, f"is never reached: route {catch_all} matches everything")
-            else:
-                catch_all = at
+        if catch_all >= 0:
+            fields.report.warn(path, f"is never reached: route {catch_all} matches everything")
             continue
+        if not matches:
+            catch_all = at
         for index, match in enumerate(matches):
             earlier = seen.setdefault(_key(match), at)
             where = (*path, "match", index)
@@ -46,7 +45,8 @@ def _key(match: Any) -> Hashable:
     labels = tuple(sorted(match.source_labels.items()))
     if isinstance(match, HttpMatch):
         return (match.match, match.port, match.gateways, labels, match.source_namespace)
-    return (match.port, match.subnets, match.gateways, labels, match.sni_hosts)
+    source = (labels, match.source_namespace)
+    return (match.port, match.subnets, match.gateways, source, match.sni_hosts)
 
 
 def _prefix(match: HttpMatch) -> str:

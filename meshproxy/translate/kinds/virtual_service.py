@@ -62,7 +62,7 @@ def _check_hosts(fields: Fields, hosts: tuple[str, ...], for_mesh: bool) -> None
         path = (*fields.at("hosts"), at)
         if is_ip(host):
             continue
-        fault = host_fault(host.removeprefix("*.") if host != "*" else "any", wildcard=True)
+        fault = host_fault(host, wildcard=True)
         if host == "*" and for_mesh:
             fault = "'*' would take all of the mesh's traffic"
         if fault:

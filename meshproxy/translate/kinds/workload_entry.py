@@ -11,6 +11,7 @@ from meshproxy.translate.kinds.meta import Meta, says_mutual
 from meshproxy.translate.names import host_fault, is_label, label_fault
 
 UNIX = "unix://"
+_LONGEST_ACCOUNT = 253  # a name's, in Kubernetes
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,11 @@ def read_workload_entry(top: Fields, meta: Meta) -> WorkloadEntry:
         top.error("spec", "is required", "give it an address")
     fields = top.mapping("spec")
     entry = read_endpoint(fields, meta)
+    if not entry.address and fields.has("network"):
+        text = (
+            "without one the workload is reached through its network's gateway, which is not done"
+        )
+        fields.warn("address", f"{text}: it is left out", "an IP address or a host name")
     fields.close()
     return entry
 
@@ -44,6 +50,8 @@ def read_endpoint(fields: Fields, meta: Meta) -> WorkloadEntry:
     """A workload, also as it stands among the endpoints of a ServiceEntry."""
     labels = {**meta.labels, **read_labels(fields, "labels")}
     account, said = fields.text("serviceAccount"), says_mutual(labels)
+    if len(account) > _LONGEST_ACCOUNT:
+        fields.error("serviceAccount", f"is longer than {_LONGEST_ACCOUNT} characters")
     entry = WorkloadEntry(
         meta,
         read_address(fields),

@@ -70,6 +70,7 @@ def test_good(value: Any, read: Read, expected: Any) -> None:
         ("1", lambda f: f.duration("x"), None, "spec.x: '1' is not a duration"),
         (1, lambda f: f.duration("x"), None, "spec.x: must be a duration, is the number 1"),
         ("1us", lambda f: f.duration("x", None, 0.001), None, "spec.x: 1us is shorter than 0.001s"),
+        ("1.0005s", lambda f: f.duration("x", None, 0.001), None, "spec.x: 1.0005s is no whole"),
         ("C", lambda f: f.choice("x", ("A", "B"), "A"), "A", "spec.x: 'C' is not known"),
         ("a", lambda f: f.texts("x"), (), "spec.x: must be a list"),
         (["a", 1], lambda f: f.texts("x"), ("a",), "spec.x[1]: must be text, is the number 1"),

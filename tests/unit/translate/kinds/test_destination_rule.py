@@ -194,7 +194,18 @@ POLICY_FAULTS = [
         ["can't both"],
     ),
     ("{tunnel: {targetPort: 80}}", ".tunnel.targetHost", ["required"]),
+    ("{tunnel: {targetHost: a b, targetPort: 80}}", ".tunnel.targetHost", ["not a host name"]),
     ("{retryBudget: {percent: 200}}", ".retryBudget.percent", ["0-100"]),
+    (
+        "{loadBalancer: {warmup: {duration: 1s, aggression: 0.5}}}",
+        ".loadBalancer.warmup.aggression",
+        ["below 1"],
+    ),
+    (
+        "{connectionPool: {tcp: {idleTimeout: 1.0005s}}}",
+        ".connectionPool.tcp.idleTimeout",
+        ["milliseconds"],
+    ),
 ]
 
 
@@ -222,6 +233,11 @@ def test_policy_faults(policy: str, field: str, words: list[str]) -> None:
             ["host: a", "workloadSelector: {matchLabels: {a: '*'}}"],
             "spec.workloadSelector.matchLabels.a",
             ["wildcards"],
+        ),
+        (
+            ["host: a", f"workloadSelector: {{matchLabels: {{a: {'b' * 64}}}}}"],
+            "spec.workloadSelector.matchLabels.a",
+            ["longer than 63"],
         ),
         (
             ["host: a", "workloadSelector: {matchLabels: {a: b}}", "exportTo: [other]"],

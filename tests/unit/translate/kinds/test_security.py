@@ -119,6 +119,18 @@ RULE_FAULTS = [
     ),
     ("{to: [{operation: {ports: [http]}}]}", "to[0].operation.ports[0]", ["not a port"]),
     ("{to: [{operation: {paths: ['/{*}/x*']}}]}", "to[0].operation.paths[0]", ["mixes"]),
+    ("{to: [{operation: {paths: ['/a/{x}']}}]}", "to[0].operation.paths[0]", ["{*} and {**}"]),
+    (
+        f"{{from: [{{source: {{serviceAccounts: [{', '.join('abcdefghijklmnopq')}]}}}}]}}",
+        "from[0].source.serviceAccounts",
+        ["16 is the most"],
+    ),
+    (
+        f"{{from: [{{source: {{serviceAccounts: [{'a' * 321}]}}}}]}}",
+        "from[0].source.serviceAccounts[0]",
+        ["longer than 320"],
+    ),
+    ("{from: [{source: {serviceAccounts: [a/*]}}]}", "from[0].source.serviceAccounts[0]", ["NAME"]),
     ("{to: [{operation: {paths: ['/a{*}']}}]}", "to[0].operation.paths[0]", ["whole segment"]),
     ("{to: [{operation: {paths: ['/{**}/{**}']}}]}", "to[0].operation.paths[0]", ["twice"]),
     ("{to: [{operation: {paths: ['/{**}/{*}']}}]}", "to[0].operation.paths[0]", ["after"]),

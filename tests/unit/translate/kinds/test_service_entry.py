@@ -111,6 +111,26 @@ def test_names_and_locality_are_kept() -> None:
         ),
         ("{hosts: [a.b], endpoints: [{address: 10.0.0.1}]}", "spec.endpoints", "NONE"),
         (
+            "{hosts: [a.b], ports: [{number: 80, name: a, targetPort: 0}]}",
+            "spec.ports[0].targetPort",
+            "1-65535",
+        ),
+        (
+            f"{{hosts: [a.b], addresses: [{', '.join(f'10.0.{n}.1' for n in range(257))}]}}",
+            "spec.addresses",
+            "256 is the most",
+        ),
+        (
+            "{hosts: [a.b], resolution: DNS, endpoints: [{network: n}]}",
+            "spec.endpoints[0].address",
+            "required",
+        ),
+        (
+            "{hosts: [a.b, c.d], resolution: DNS, ports: [{number: 9, name: x}]}",
+            "spec.hosts",
+            "port x name no host",
+        ),
+        (
             "{hosts: [a.b], workloadSelector: {labels: {a: b}}, resolution: STATIC,"
             " endpoints: [{address: 10.0.0.1}]}",
             "spec.endpoints",
@@ -133,11 +153,12 @@ def test_faults(spec: str, field: str, word: str) -> None:
     [
         ("{hosts: [a.b], ports: [{number: 90, name: x}]}", "spec.ports[0]", "told apart"),
         (
-            "{hosts: [a.b, c.d], addresses: [10.0.0.1],"
+            "{hosts: [a.b, c.d], addresses: [10.0.0.1], resolution: DNS,"
             " ports: [{number: 9, name: x, protocol: TLS}]}",
             "spec.hosts",
             "a.b",
         ),
+        ("{hosts: ['*-x.b'], ports: [{number: 80, name: http}]}", "spec.hosts[0]", "parts of"),
         ("{hosts: [a.b], workloadSelector: {labels: {a: b}}}", "spec.workloadSelector", "NONE"),
         ("{hosts: ['*.b'], resolution: DYNAMIC_DNS}", "spec.resolution", "503"),
         (
@@ -153,3 +174,15 @@ def test_warnings(spec: str, field: str, word: str) -> None:
 
 def test_an_unknown_field_is_said() -> None:
     assert said(text("{hosts: [a.b], resolutoin: DNS}")) == [("warning", "spec.resolutoin")]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "{hosts: [a.b], resolution: DNS, ports: [{number: 90, name: x, protocol: TCP}]}",
+        "{hosts: [a.b, c.d], addresses: [10.0.0.1], ports: [{number: 9, name: x, protocol: TLS}]}",
+        "{hosts: [a.b, c.d], addresses: [10.0.0.1], ports: [{number: 9, name: x, protocol: TCP}]}",
+    ],
+)
+def test_nothing_to_say(spec: str) -> None:
+    assert said(text(spec)) == []

@@ -167,6 +167,12 @@ ANY = "hosts: ['*/*']"
             ["ALLOW_ANY"],
         ),
         (
+            "ingress: [{port: {number: 443, protocol: HTTP}, "
+            "tls: {mode: SIMPLE, serverCertificate: a, privateKey: b}}]",
+            ".ingress[0].tls",
+            ["HTTPS or TLS"],
+        ),
+        (
             "outboundTrafficPolicy: {mode: ALLOW_ANY, egressProxy: {host: a}}",
             ".outboundTrafficPolicy.egressProxy.port",
             ["required"],
@@ -182,6 +188,7 @@ def test_faults(spec: str, field: str, words: list[str]) -> None:
     [
         ("egress: [{hosts: ['*/*', ns/a]}]", ".egress[0].hosts", ["everything"]),
         ("egress: [{hosts: [ns/*, ns/a]}]", ".egress[0].hosts", ["taken already"]),
+        ("egress: [{hosts: [./*, default/a]}]", ".egress[0].hosts", ["taken already"]),
         ("{workloadSelector: {}, egress: [{hosts: ['*/*']}]}", ".workloadSelector", ["every"]),
         (
             f"egress: [{{port: {{number: 0}}, bind: 'unix:///a', {ANY}}}]",

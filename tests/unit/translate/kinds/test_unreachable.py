@@ -40,6 +40,7 @@ def test_fine(matches: list[str]) -> None:
     ("matches", "field"),
     [
         (["", ""], "spec.http[1]"),
+        (["", "{uri: {exact: /a}}"], "spec.http[1]"),
         (["{uri: {prefix: /a}}", "{uri: {prefix: /a}}"], "spec.http[1].match[0]"),
         (["{uri: {prefix: /a}}, {uri: {prefix: /a}}"], "spec.http[0].match[1]"),
         (["{name: x, uri: {exact: /a}}", "{name: y, uri: {exact: /a}}"], "spec.http[1].match[0]"),
@@ -66,4 +67,6 @@ def test_tcp_routes_too() -> None:
         "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a}\n"
         f"spec:\n  hosts: [a]\n  tcp: [{{{TO_B}}}, {{match: [{{port: 1}}], {TO_B}}}, {{{TO_B}}}]\n"
     )
-    assert said(text) == [("warning", "spec.tcp[2]")]
+    assert said(text) == [("warning", "spec.tcp[1]"), ("warning", "spec.tcp[2]")]
+    apart = text.replace(f"{{{TO_B}}}, ", f"{{match: [{{port: 1, sourceNamespace: x}}], {TO_B}}}, ")
+    assert said(apart) == []

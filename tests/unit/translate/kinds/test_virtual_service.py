@@ -48,6 +48,7 @@ def test_whether_sidecars_follow_it(gateways: str, for_mesh: bool) -> None:
         (["hosts: ['*']", ROUTE], "spec.hosts[0]", ["all of the mesh"]),
         (["hosts: [a b]", ROUTE], "spec.hosts[0]", ["not a host name"]),
         (["hosts: [a/b]", ROUTE], "spec.hosts[0]", ["not a host name"]),
+        (["hosts: ['*.*.com']", ROUTE], "spec.hosts[0]", ["not a host name"]),
         (["hosts: ['*.a.com', b.a.com]", ROUTE], "spec.hosts[1]", ["falls under *.a.com"]),
         (["hosts: [a, a]", ROUTE], "spec.hosts[1]", ["falls under a"]),
         (["hosts: [a]", "gateways: ['*/g']", ROUTE], "spec.gateways[0]", ["NAMESPACE/NAME"]),

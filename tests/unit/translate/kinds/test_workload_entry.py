@@ -64,3 +64,6 @@ def test_a_spec_is_required() -> None:
 def test_what_is_not_done_is_said() -> None:
     check_fault(text("{address: 10.0.0.1, network: n}"), "spec.network", "not implemented",
                 severity=Severity.WARNING)  # fmt: skip
+    check_fault(text(f"{{address: 10.0.0.1, serviceAccount: {'a' * 254}}}"), "spec.serviceAccount",
+                "longer than 253")  # fmt: skip
+    check_fault(text("{network: n}"), "spec.address", "left out", severity=Severity.WARNING)
