@@ -80,9 +80,10 @@ class DomainNames:
     def of(self, service: MeshService) -> tuple[str, ...]:
         names = []
         for host in (service.host, *service.aliases):
-            # With a dot at its end a name is in full for DNS, and callers may pass it on like that.
-            names += [host, f"{host}."]
+            names.append(host)
             names += [short for short in self._short(host) if short not in self._known]
+        # With a dot at its end a name is in full for DNS, and callers may pass it on like that.
+        names += [f"{host}." for host in (service.host, *service.aliases)]
         if service.headless:
             names += [f"*.{name}" for name in names]  # a StatefulSet's pods: NAME-0.NAME
         # A subnet is no name: only what was asked for by Host can be told there.

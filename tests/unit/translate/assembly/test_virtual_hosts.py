@@ -76,10 +76,10 @@ def test_without_a_rule() -> None:
 def test_domains() -> None:
     assert made().hosts["80/a.default.svc.cluster.local"].domains == (
         "a.default.svc.cluster.local",
-        "a.default.svc.cluster.local.",
         "a",
         "a.default.svc",
         "a.default",
+        "a.default.svc.cluster.local.",
         "10.96.0.1",
     )
 
