@@ -88,15 +88,20 @@ class OutboundBuilder:
         """What the listener's services have. An alias is called at what it stands for.
 
         Where a Sidecar opens a port, it says what that carries, and not the services (Istio
-        `buildSidecarOutboundListeners`).
+        `buildSidecarOutboundListeners`). A port that may carry anything and is called at a subnet
+        is two: HTTP that Host tells apart anywhere, and whatever goes to the subnet.
         """
         only = self._scope.egress.port
         for service in self._scope.services.values():
             for port in service.ports if not service.alias_of else ():
-                if only is None:
+                if only is not None:
+                    if only.number == port.number:
+                        yield service, replace(port, protocol=only.protocol)
+                elif port.protocol is Protocol.UNDECLARED and "/" in "".join(service.addresses):
+                    yield service, replace(port, protocol=Protocol.HTTP)
+                    yield service, replace(port, protocol=Protocol.TCP)
+                else:
                     yield service, port
-                elif only.number == port.number:
-                    yield service, replace(port, protocol=only.protocol)
 
     def _addresses(self, service: MeshService, port: ServicePort) -> tuple[str, ...]:
         """Where a service is called: its own addresses, or its endpoints' if it is headless.

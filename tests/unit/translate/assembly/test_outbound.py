@@ -223,6 +223,23 @@ def test_what_is_not_http_goes_to_the_first_undeclared_port_before_any_of_http()
         assert goes(made, 9000, host=f"{name}.example") == f"outbound|9000||{name}.example"
 
 
+def test_an_undeclared_port_of_a_subnet_is_http_by_host_and_tcp_by_address() -> None:
+    entry = (
+        "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: a}\n"
+        "spec: {hosts: [a.example], addresses: [10.7.0.0/16], ports: [{number: 9000, name: x}]}\n"
+    )
+    rule = (
+        "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\n"
+        "spec: {hosts: [a.example], "
+        "http: [{route: [{destination: {host: b, port: {number: 80}}}]}]}\n"
+    )
+    made = snapshot_of(entry, rule, service("b", "[{name: http, port: 80}]"))
+    assert goes(made, 9000, "10.7.1.1", host="a.example") == "outbound|9000||a.example"
+    assert goes(made, 9000, "10.7.1.1", http=False) == "outbound|9000||a.example"
+    assert goes(made, 9000, "10.8.1.1", host="a.example") == cluster("b", 80)
+    assert goes(made, 9000, "10.8.1.1", http=False) == "PassthroughCluster"
+
+
 # Ports that a Sidecar opens for captured traffic.
 
 WEB, DB, AUTO, OTHER = "10.96.0.7", "10.96.0.8", "10.96.0.9", "10.96.1.8"
