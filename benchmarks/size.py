@@ -206,9 +206,8 @@ def _measure(stack: ExitStack, options: argparse.Namespace) -> None:
 
 
 def _tell_reloading(found: Mesh, paced: Paced, minutes: int) -> None:
-    print(
-        f"\nrequests of {_RATE} a second, {minutes} min in seconds without and with a change each"
-    )
+    turns = "seconds with a change and without in turns"
+    print(f"\n{_RATE} requests a second; {turns}, {minutes} min of each")
     print(f"{'':>16}{'p50, ms':>12}{'p99, ms':>12}{'slower than the quiet p99':>30}")
     for name, latency in zip(("quiet", "a change"), reloading(found, paced, minutes), strict=True):
         print(

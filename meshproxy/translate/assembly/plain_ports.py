@@ -32,7 +32,7 @@ def egress_listener(
     bind = scope.egress.bind or LOCAL
     name = f"{bind}_{port.number}"
     application = port.protocol.application
-    services = [each for each in scope.services.values() if not each.alias_of]
+    services = _called(scope)
     config = ""
     if application is not Application.TCP:
         config = routing.free_name(port.number, bind)
@@ -53,14 +53,19 @@ def egress_fault(scope: ListenerScope) -> str:
     port = scope.egress.port
     if port is None:
         return ""
-    count = len(scope.services)
-    if not count:
+    services = _called(scope)
+    count = len(services)
+    if not scope.services:
         with_port = "" if scope.egress.is_proxy else f" with port {port.number}"
         return f"none of its hosts is a service{with_port}"
     if count > 1 and port.protocol.application is Application.TCP and port.protocol not in TLS:
-        chosen = next(iter(scope.services))
-        return f"{count} services have port {port.number}: all connections go to {chosen}"
+        return f"{count} services have port {port.number}: all connections go to {services[0].host}"
     return ""
+
+
+def _called(scope: ListenerScope) -> list[MeshService]:
+    """An alias is called at what it stands for."""
+    return [each for each in scope.services.values() if not each.alias_of]
 
 
 def _l4(services: list[MeshService], tcp: TcpBuilder, protocol: Protocol, port: int) -> L4Routes:
