@@ -27,6 +27,7 @@ from benchmarks.load.wrk import Wrk
 from benchmarks.machine.cpus import available, can_pin, keep_to, split
 from benchmarks.machine.ports import Ports
 from benchmarks.machine.processes import StartError
+from benchmarks.machine.procfs import waited
 from benchmarks.machine.tools import Missing, find
 from benchmarks.peers.meshproxy import meshproxy
 from benchmarks.peers.peer import Launch, Peer, Place, Running, running
@@ -146,7 +147,8 @@ def cost(found: Mesh, wrk: Wrk, seconds: int) -> float:
 def reloading(found: Mesh, paced: Paced, minutes: int) -> tuple[Latency, Latency]:
     """What requests take in seconds without and with a change, so many minutes of either."""
     statuses = itertools.cycle(range(211, 600))
-    with Stretches(lambda: found.mark(next(statuses))) as stretches:
+    (worker,) = found.target.workers()
+    with Stretches(lambda: found.mark(next(statuses)), lambda: waited(worker)) as stretches:
         result = paced.run(found.target.port, 2 * 60 * minutes, times=True)
     if result.errors:
         raise LoadError(f"requests failed: {dict(result.errors)}")
@@ -208,11 +210,11 @@ def _measure(stack: ExitStack, options: argparse.Namespace) -> None:
 def _tell_reloading(found: Mesh, paced: Paced, minutes: int) -> None:
     turns = "seconds with a change and without in turns"
     print(f"\n{_RATE} requests a second; {turns}, {minutes} min of each")
-    print(f"{'':>16}{'p50, ms':>12}{'p99, ms':>12}{'slower than the quiet p99':>30}")
+    print(f"{'':>16}{'p50, ms':>12}{'p99, ms':>12}{'slower than the quiet p99':>30}", end="")
+    print(f"{'worker waited, µs/request':>30}")
     for name, latency in zip(("quiet", "a change"), reloading(found, paced, minutes), strict=True):
-        print(
-            f"{name:>16}{latency.p50 / 1e3:>12.2f}{latency.p99 / 1e3:>12.2f}{latency.slow:>28.2f} %"
-        )
+        times = f"{latency.p50 / 1e3:>12.2f}{latency.p99 / 1e3:>12.2f}"
+        print(f"{name:>16}{times}{latency.slow:>28.2f} %{latency.waited:>30.1f}")
 
 
 def _row(name: str, values: list[float]) -> None:

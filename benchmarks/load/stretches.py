@@ -20,17 +20,25 @@ LENGTH = 1.0  # seconds of a stretch
 
 
 class Stretch(NamedTuple):
-    """From ``begin`` on, of `time.perf_counter`; ``changing``: with a change at its beginning."""
+    """From ``begin`` on, of `time.perf_counter`; ``changing``: with a change at its beginning.
+
+    ``waited``: seconds that the one who answers was ready meanwhile, and had no processor.
+    """
 
     begin: float
     changing: bool
+    waited: float = 0.0
 
 
 class Stretches:
-    """Calls ``change`` in every other second, in a thread, until it is left."""
+    """Calls ``change`` in every other second, in a thread, until it is left.
 
-    def __init__(self, change: Callable[[], None]) -> None:
+    ``waited`` tells for how many seconds somebody has waited for a processor so far.
+    """
+
+    def __init__(self, change: Callable[[], None], waited: Callable[[], float]) -> None:
         self._change = change
+        self._waited = waited
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self.found: list[Stretch] = []
@@ -44,7 +52,7 @@ class Stretches:
         self._thread.join()
 
     def _run(self) -> None:
-        begin = time.perf_counter()
+        begin, waited = time.perf_counter(), self._waited()
         for number in itertools.count():
             changing = number % 2 == 1
             if changing:
@@ -52,7 +60,8 @@ class Stretches:
             begun, begin = begin, begin + LENGTH
             if self._done.wait(begin - time.perf_counter()):
                 return  # what was left before its end does not count
-            self.found.append(Stretch(begun, changing))
+            before, waited = waited, self._waited()
+            self.found.append(Stretch(begun, changing, waited - before))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +69,14 @@ class Latency:
     """Of all requests that were due in stretches of one kind; ``p50`` and ``p99`` in µs.
 
     ``slow``: the share that took longer than 99 of 100 in quiet stretches, in percent.
+    ``waited``: µs a request for which whoever answers waited for a processor.
     """
 
     requests: int
     p50: float
     p99: float
     slow: float
+    waited: float
 
 
 def compare(
@@ -74,7 +85,7 @@ def compare(
     """The quiet ones and the changing ones; ``times`` are those of a `LoadResult`."""
     quiet, changing = divide(times, stretches)
     limit = percentile(quiet, 99)
-    return _latency(quiet, limit), _latency(changing, limit)
+    return _latency(quiet, limit, stretches, False), _latency(changing, limit, stretches, True)
 
 
 def divide(
@@ -90,8 +101,15 @@ def divide(
     return sorted(found[False]), sorted(found[True])
 
 
-def _latency(taken: Sequence[float], limit: float) -> Latency:
+def _latency(
+    taken: Sequence[float], limit: float, stretches: Sequence[Stretch], changing: bool
+) -> Latency:
     slow = len(taken) - bisect_right(taken, limit)
+    waited = sum(stretch.waited for stretch in stretches if stretch.changing is changing)
     return Latency(
-        len(taken), percentile(taken, 50), percentile(taken, 99), 100 * slow / len(taken)
+        len(taken),
+        percentile(taken, 50),
+        percentile(taken, 99),
+        100 * slow / len(taken),
+        waited * 1e6 / len(taken),
     )

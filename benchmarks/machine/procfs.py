@@ -100,6 +100,19 @@ def cpu_time(tree: Mapping[int, Stat]) -> CpuTime:
     )
 
 
+def parse_schedstat(text: str) -> float:
+    """From ``/proc/PID/schedstat``: seconds that it was ready to run and waited for a processor."""
+    return int(text.split()[1]) / 1e9
+
+
+def waited(pid: int) -> float:
+    """Seconds that a process' first thread was ready to run and waited; 0 once it has ended."""
+    try:
+        return parse_schedstat(Path(f"/proc/{pid}/schedstat").read_text())
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+
+
 def memory(pid: int) -> Memory:
     try:
         return parse_smaps_rollup(Path(f"/proc/{pid}/smaps_rollup").read_text())

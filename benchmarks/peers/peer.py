@@ -101,11 +101,16 @@ class Running:
     def log_bytes(self) -> int:
         return sum(part.sink.bytes for part in self.parts.values() if part.sink is not None)
 
+    def workers(self) -> list[int]:
+        """The processes that carry traffic."""
+        trees = [read_tree(part.process.pid) for part in self.parts.values()]
+        return [pid for tree in trees for pid in leaves(tree)]
+
     def memory(self) -> dict[str, list[Memory]]:
         """Of processes that carry traffic (``worker``) and of all (``all``)."""
         trees = [read_tree(part.process.pid) for part in self.parts.values()]
         return {
-            "worker": [memory(pid) for tree in trees for pid in leaves(tree)],
+            "worker": [memory(pid) for pid in self.workers()],
             "all": [memory(pid) for tree in trees for pid in tree],
         }
 

@@ -13,9 +13,11 @@ from benchmarks.machine.procfs import (
     descendants,
     leaves,
     memory,
+    parse_schedstat,
     parse_smaps_rollup,
     parse_stat,
     read_tree,
+    waited,
 )
 
 _REST = "R 7 70 70 0 -1 4194304 1 2 3 4 250 125 9 9 20 0 1 0 100 1000 50"
@@ -27,6 +29,12 @@ def test_a_stat_line() -> None:
 
 def test_a_command_with_blanks_and_brackets_in_its_name() -> None:
     assert parse_stat(f"42 (a) b (c)) {_REST}").parent == 7
+
+
+def test_who_waited_for_a_processor() -> None:
+    assert parse_schedstat("707051 2500000 1\n") == 0.0025
+    assert waited(os.getpid()) >= 0.0
+    assert waited(2**30) == 0.0
 
 
 def test_a_tree_is_who_was_started_by_whom() -> None:
