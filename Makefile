@@ -16,17 +16,17 @@ venv: ## the program in .venv/bin/meshproxy
 	@scripts/setup.sh venv runtime
 
 demo: ## real traffic under mutual TLS, captured, split 90/10 and counted, then 50/50 live
-	@scripts/setup.sh system ip iptables setpriv
+	@scripts/setup.sh system ip iptables setpriv $$(test "$$(id -u)" = 0 || echo newuidmap)
 	@venv=$$(scripts/setup.sh venv runtime) && exec "$$venv/bin/meshproxy" demo
 
 test: ## the whole suite; what a machine can't give is skipped with a line that says so
-	@scripts/setup.sh system curl nginx haproxy h2load ip iptables nft setpriv
+	@scripts/setup.sh system curl nginx haproxy h2load ip iptables nft setpriv newuidmap
 	@scripts/setup.sh go h2spec grpc-interop-client grpc-interop-server
 	@scripts/setup.sh node
 	@venv=$$(scripts/setup.sh venv dev) && exec "$$venv/bin/python" $(PYTEST) -m "not long and not image" $(PYTEST_ARGS)
 
 test-long: ## the slow tests alone
-	@scripts/setup.sh system curl nginx haproxy ip iptables nft setpriv
+	@scripts/setup.sh system curl nginx haproxy ip iptables nft setpriv newuidmap
 	@venv=$$(scripts/setup.sh venv dev) && exec "$$venv/bin/python" -m pytest -m long $(PYTEST_ARGS)
 
 image-test: ## build the container image and run it in namespaces; minutes

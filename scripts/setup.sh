@@ -133,6 +133,7 @@ ip iproute2 network namespaces: namespace tests and the full demo
 buildah buildah the test of the container image
 debootstrap debootstrap the base of that test, where MESHPROXY_IMAGE_BASE names none
 setpriv util-linux running the sidecar as uid 1337
+newuidmap uidmap the full demo as a plain user
 go golang-go what is built by it: h2spec, gRPC's interop programs
 npm npm tests with Node's WebSocket package
 node nodejs tests with Node's WebSocket package

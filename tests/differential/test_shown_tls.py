@@ -133,7 +133,7 @@ spec:
     tls: {mode: SIMPLE, serverCertificate: /c.pem, privateKey: /k.pem, maxProtocolVersion: TLSV1_2}
   - port: {number: 2, protocol: TLS}
     tls: {mode: MUTUAL, serverCertificate: /c.pem, privateKey: /k.pem, caCertificates: /r.pem}
-  - port: {number: 3}
+  - port: {number: 3, protocol: TLS}
     tls:
       {mode: OPTIONAL_MUTUAL, serverCertificate: /c.pem, privateKey: /k.pem, caCertificates: /r.pem}
   - port: {number: 4, protocol: HTTP}
