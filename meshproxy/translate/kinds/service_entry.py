@@ -229,7 +229,7 @@ def _check_resolution(fields: Fields, entry: ServiceEntry) -> None:
             if entry.endpoints:
                 fields.error("endpoints", "can't stand with resolution NONE", "resolution: STATIC")
             if entry.selector is not None:
-                text = "selects nothing with resolution NONE"
+                text = "selects no endpoints with resolution NONE"
                 fields.warn("workloadSelector", text, "resolution: STATIC")
         case Resolution.STATIC:
             _check_static(fields, entry)
