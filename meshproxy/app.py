@@ -34,10 +34,11 @@ from meshproxy.runtime.crew import Crew
 from meshproxy.runtime.logs import setup_logging
 from meshproxy.runtime.options import ProxyOptions, WorkerOptions
 from meshproxy.runtime.page import Page, new_page
-from meshproxy.runtime.priority import give_way
 from meshproxy.runtime.privacy import keep_memory_private
 from meshproxy.runtime.supervisor import Supervisor
 from meshproxy.runtime.zygote import start_zygote
+
+_NICE = 10  # of the supervisor, against its workers' 0
 
 
 def run_proxy(options: ProxyOptions) -> int:
@@ -48,7 +49,7 @@ def run_proxy(options: ProxyOptions) -> int:
     workers = worker_count(options.concurrency)
     zygote = start_zygote(page_fd, _worker_options(options), workers)
     # Requests go first where processors are short: reading configuration can wait a moment.
-    give_way()
+    os.nice(_NICE)
     # Only now: what reads YAML is not part of a worker.
     from meshproxy.runtime.configuration import Configuration
     from meshproxy.runtime.names import Names
