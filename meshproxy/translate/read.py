@@ -43,6 +43,7 @@ _SECURITY = ("v1", "v1beta1")
 # API groups whose kinds mean something to a mesh, so that one that is not read is worth a word.
 _MESH_GROUPS = ("istio.io", "gateway.networking.k8s.io", "meshproxy.dev")
 
+_ISTIO = "istio.io"
 _CLOSING_GROUP = "security.istio.io"
 
 
@@ -150,20 +151,30 @@ def _say_skipped(top: Fields, group: str, name: str) -> None:
         # Istio has no other kinds there, and whatever it was meant to keep out would come in.
         top.error("kind", f"{name} is not a kind of {group}", did_you_mean(name, kinds))
         return
-    if group.endswith(_MESH_GROUPS):
-        near = nearest(name, kinds)
+    meant = _meant_group(group, name)
+    if meant and (not group or meant == _CLOSING_GROUP):
+        mend = f"{meant}/{KINDS[meant, name].versions[0]}"
+        top.error("apiVersion", f"is not that of the kind {name}", mend)
+        return
+    if meant or group.endswith(_MESH_GROUPS):
+        near = "" if meant else nearest(name, kinds)
+        text = f"{name} of {group} is not known" if meant else f"{name} is not implemented"
         top.warn(
-            "kind",
-            f"{name} is not implemented in this build and has no effect",
-            f"did you mean {near}?" if near else "",
+            "apiVersion" if meant else "kind",
+            f"{text} in this build and has no effect",
+            f"did you mean {meant or near}?" if meant or near else "",
             UNSUPPORTED,
         )
-        return
-    wanted = [known_group for known_group, kind in KINDS if kind == name and known_group]
-    if wanted and not group:
-        mend = f"{wanted[0]}/{KINDS[wanted[0], name].versions[0]}"
-        top.error("apiVersion", f"is not that of a {name}", mend)
         return
     top.report.findings.append(
         Finding(Severity.NOTE, (), f"{name} means nothing to a sidecar: skipped")
     )
+
+
+def _meant_group(group: str, name: str) -> str:
+    """The group that has this kind, if the one that was written is none, one of Istio's or nearly
+    that: kinds of other projects have the same names, and are their own business."""
+    groups = [known for known, kind in KINDS if kind == name and known]
+    if groups and (not group or group.endswith(_ISTIO)):
+        return groups[0]
+    return nearest(group, groups)

@@ -73,6 +73,24 @@ def test_a_kind_that_can_only_be_meant_to_close_is_an_error() -> None:
     assert problem.mend == "did you mean AuthorizationPolicy?"
 
 
+@pytest.mark.parametrize(
+    ("version", "kind", "severity"),
+    [
+        ("security.isto.io/v1", "AuthorizationPolicy", Severity.ERROR),
+        ("securty.istio.io/v1", "PeerAuthentication", Severity.ERROR),
+        ("networking.istio.io/v1", "AuthorizationPolicy", Severity.ERROR),
+        ("networking.isto.io/v1", "VirtualService", Severity.WARNING),
+        ("security.istio.io/v1", "VirtualService", Severity.ERROR),
+        ("policy.linkerd.io/v1alpha1", "AuthorizationPolicy", Severity.NOTE),
+        ("traffic.example.com/v1", "VirtualService", Severity.NOTE),
+    ],
+)
+def test_a_misspelt_group(version: str, kind: str, severity: Severity) -> None:
+    """It is said, and what was meant to close is an error; other projects have their own kinds."""
+    _, problems = typed(header(version, kind))
+    assert [each.severity for each in problems] == [severity], [str(each) for each in problems]
+
+
 def test_a_name_is_required() -> None:
     _, problems = typed("apiVersion: v1\nkind: Service\nspec: {ports: [{port: 80}]}\n")
     assert [(each.field, each.text) for each in problems] == [("metadata.name", "is required")]
