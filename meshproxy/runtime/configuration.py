@@ -84,13 +84,13 @@ class Configuration:
         self.warnings = tuple(str(p) for p in problems if p.severity is Severity.WARNING)
         self.unread = unread
         self.tell(problems)
+        self._told = frozenset(problems)
 
     def tell(self, problems: tuple[Problem, ...]) -> None:
-        """Log what is new; what was said at the last reading is not said again."""
+        """Log what is new: what was said of the configuration that runs is not said again."""
         for problem in problems:
             if problem not in self._told:
                 _log.log(_LEVELS[problem.severity], "%s", problem)
-        self._told = frozenset(problems)
 
     def have_identity(self) -> None:
         """The workload has an identity now, which changes what calls look like."""
@@ -142,7 +142,8 @@ class Configuration:
     def _reject(self, reasons: list[str]) -> None:
         self.results["rejected"] += 1
         self.rejected = tuple(reasons)
-        _log.error("the new configuration is not used, the old one stays: %d errors", len(reasons))
+        count = "1 error" if len(reasons) == 1 else f"{len(reasons)} errors"
+        _log.error("the new configuration is not used, the old one stays: %s", count)
 
     def status(self) -> dict[str, Any]:
         """For ``/config_dump``."""

@@ -220,6 +220,14 @@ def _add(piece: _Piece, raw: Raw, lines: tuple[int, ...] = (), depth: int = 0) -
             line = lines[at] if at < len(lines) else raw.line
             path = (*raw.path, "items", at)
             _add(piece, Raw(item, raw.text, raw.index, path, line), depth=depth + 1)
+    elif kind == "List" and not isinstance(items, list):
+        # Taken for an empty one it would throw away all that was meant to be in it.
+        _refuse(
+            piece,
+            raw,
+            "a List has items, which are a list",
+            "items: [{apiVersion: v1, kind: Service, …}]",
+        )
     else:
         piece.raws.append(raw)
 

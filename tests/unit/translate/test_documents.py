@@ -78,6 +78,8 @@ def test_json_lists_have_lines_too() -> None:
         ("apiVersion: v1\n", "a.yaml:1: error: the object has no kind"),
         ("kind: 7\n", "a.yaml:1: error: the object has no kind"),
         ("kind: List\nitems:\n- 1\n", "a.yaml:3: error: items[0]: not a Kubernetes object"),
+        ("kind: List\nitems: {a: b}\n", "a.yaml:1: error: a List has items, which are a list"),
+        ("kind: List\nitem: [1]\n", "a.yaml:1: error: a List has items, which are a list"),
         ("replicas: 3\n", "a.yaml:1: warning: neither kind nor apiVersion"),
         ("kind: A\nkind: B\n", "a.yaml:2: error: the key kind is given twice"),
     ],
