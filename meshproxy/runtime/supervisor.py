@@ -28,6 +28,7 @@ FollowSecrets = Callable[[Snapshot, Mapping[SecretRef, Secret]], None]
 _LOOK = 1.0  # seconds between two looks at the workers
 _KEEP = 5.0  # seconds between two fetches of counts, so that a dead worker's are not lost
 _STEP = 0.05
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 _LEAST_DRAIN = 0.2
 
 
@@ -115,13 +116,18 @@ class Supervisor:
     # Life.
 
     def take_signals(self) -> None:
-        """Before there are workers: what is carried already is never cut off by a signal."""
+        """Before there are workers: what is carried already is never cut off by a signal.
+
+        One that comes before the loop runs waits for it: uvloop would forget it.
+        """
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.on_end_signal)
         self._loop.add_signal_handler(signal.SIGUSR1, lambda: self.crew.broadcast(Kind.REOPEN))
 
     async def run(self) -> bool:
         """Until told to end; then drain and stop. False if it had to end by itself."""
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         looked = kept = self._loop.time()
         while not self._stop.is_set() and not self.crew.lost:
             try:
