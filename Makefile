@@ -2,7 +2,7 @@
 .PHONY: help venv demo test test-long test-compiled image-test lint format bench bench-quick bench-mtls bench-h2 bench-size lock clean
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Two at a time: most live tests wait. `make test PYTEST_ARGS="-n 0"` for one after another.
 PYTEST = -m pytest -n 2 --dist loadgroup

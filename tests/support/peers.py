@@ -129,6 +129,7 @@ class Peer:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.buffer = b""
+        self._told_of_reset = False
         sock.settimeout(PATIENCE)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -176,10 +177,14 @@ class Peer:
         return self
 
     def send_quietly(self, data: bytes) -> bool:
-        """Whether it could be sent; a peer that has gone is no error."""
+        """Whether it could be sent; a peer that has gone is no error.
+
+        The kernel tells of a reset once. If it is the writer that it tells, `ending` says it.
+        """
         try:
             self.send(data)
-        except (ConnectionError, TimeoutError):
+        except (ConnectionError, TimeoutError) as error:
+            self._told_of_reset = isinstance(error, ConnectionResetError)
             return False
         return True
 
@@ -246,7 +251,7 @@ class Peer:
             return "reset"
         finally:
             self.sock.settimeout(PATIENCE)
-        return "end"
+        return "reset" if self._told_of_reset else "end"
 
     def silent(self, seconds: float) -> bool:
         """Whether nothing comes for so long, not even an end."""
