@@ -55,7 +55,8 @@ class Endpoint:
     """One address of a cluster. ``weight`` is at least 1.
 
     ``name``: a host whose addresses DNS knows; then ``address`` has only the port. ``mtls``: it is
-    known to take the mesh's mutual TLS.
+    known to take the mesh's mutual TLS. ``origin`` is for the supervisor, which shows it: thousands
+    of endpoints are sent to workers without it.
     """
 
     address: ServerAddr
@@ -63,6 +64,10 @@ class Endpoint:
     workload: Workload = UNKNOWN
     name: str = ""
     mtls: bool = False
+    origin: Origin = field(default=BUILT_IN, compare=False)
+
+    def __reduce__(self) -> tuple[type[Endpoint], tuple[object, ...]]:
+        return Endpoint, (self.address, self.weight, self.workload, self.name, self.mtls)
 
 
 @dataclass(frozen=True, slots=True)

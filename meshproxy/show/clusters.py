@@ -19,7 +19,7 @@ from meshproxy.show.shape import (
     Json,
     duration,
     metadata,
-    others,
+    own_metadata,
     socket_address,
     typed,
     without_empty,
@@ -159,7 +159,8 @@ def _endpoint(endpoint: Endpoint) -> Json:
             workload.cluster_id,
         )
         istio["workload"] = ";".join(names)
-    own = others(endpoint, "address", "weight", "workload", "name", "mtls")
+    shown = ("address", "weight", "workload", "name", "mtls")
+    own = own_metadata(endpoint.origin, endpoint, *shown)
     host = endpoint.name or endpoint.address.ip
     mutual = MUTUAL if endpoint.mtls else {}
     found = without_empty({**mutual, "istio": istio, "meshproxy": own})

@@ -64,13 +64,19 @@ def metadata(
     ``shown`` are the fields of ``part`` that the message has already. Istio's key ``config`` names
     an object as its API server would; other ``istio`` keys are passed through.
     """
-    own: Json = {} if origin == BUILT_IN else {"origin": origin_json(origin)}
-    if part is not None:
-        own.update(others(part, *shown))
+    own = own_metadata(origin, part, *shown)
     config = config_path(origin)
     theirs = without_empty({"config": config, **istio})
     found = without_empty({"istio": theirs, "meshproxy": own})
     return {"filter_metadata": found} if found else {}
+
+
+def own_metadata(origin: Origin, part: object = None, *shown: str) -> Json:
+    """What stands under ``meshproxy``: the document, and what is not ``shown`` elsewhere."""
+    found: Json = {} if origin == BUILT_IN else {"origin": origin_json(origin)}
+    if part is not None:
+        found.update(others(part, *shown))
+    return found
 
 
 def origin_json(origin: Origin) -> Json:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from meshproxy.show.listeners import HTTP_FILTER, TCP_FILTER
-from meshproxy.show.reading import Dump, istio_config, origin_text
+from meshproxy.show.reading import Dump, istio_config, origin_of, origin_text
 from meshproxy.show.routes import PASSTHROUGH
 from meshproxy.show.shape import Json
 
@@ -271,6 +271,7 @@ def _route_match(match: Json) -> str:
 
 
 def _endpoints(dump: Dump, wanted: Wanted) -> list[Json]:
+    """With a cluster's metadata: what declares its endpoints may be the same document."""
     origins = {cluster["name"]: cluster.get("metadata", {}) for cluster in dump.clusters()}
     found = []
     for each in dump.endpoints():
@@ -292,7 +293,8 @@ def _endpoint_rows(assignment: Json, wanted: Wanted) -> Iterable[Row]:
             ):
                 continue
             name = f"{place.get('address', '')}:{place.get('port_value', '')}"
-            yield (name, status, "OK", assignment["cluster_name"], origin_text(assignment))
+            source = origin_text(each if origin_of(each) else assignment)
+            yield (name, status, "OK", assignment["cluster_name"], source)
 
 
 CLUSTERS = Table(

@@ -280,6 +280,7 @@ def test_the_tables(place: Place) -> None:
         (f"127.0.0.1:{place.app}", "HEALTHY", "OK", place.cluster),
         (f"127.0.0.1:{place.app}", "HEALTHY", "OK", place.cluster.replace("||", "|v1|")),
     }
+    assert {row[4].partition(" ")[2] for row in rows} == {"WorkloadEntry default/shop-1"}
 
 
 def test_a_stored_dump_gives_the_same_tables(place: Place, tmp_path: Path) -> None:

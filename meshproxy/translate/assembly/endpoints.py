@@ -7,10 +7,12 @@ case the WorkloadEntries of the namespace that it takes (`serviceregistry/kube/c
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from meshproxy.base.addr import ServerAddr, is_ip
 from meshproxy.model.cluster import Endpoint
+from meshproxy.model.origin import Origin
+from meshproxy.translate.assembly.catalog import Entry
 from meshproxy.translate.assembly.memo import Memo
 from meshproxy.translate.assembly.workloads import NOBODY, Peer, Workloads
 from meshproxy.translate.kinds.endpoints import Backend, Endpoints, EndpointSet
@@ -24,12 +26,19 @@ ByPort = Mapping[int, tuple[Endpoint, ...]]
 Found = dict[tuple[str, ServerAddr], Endpoint]
 
 
+class _Listed(NamedTuple):
+    """Endpoints that an object lists, and that object's place."""
+
+    set: EndpointSet
+    origin: Origin
+
+
 class EndpointFinder:
     """Finds the endpoints of services among what the configuration holds."""
 
     def __init__(
         self,
-        slices: Iterable[Endpoints],
+        slices: Iterable[Entry[Endpoints]],
         pods: Iterable[Pod],
         entries: Iterable[WorkloadEntry],
         workloads: Workloads,
@@ -37,11 +46,11 @@ class EndpointFinder:
     ) -> None:
         self._workloads = workloads
         self._memo = memo
-        self._sets: dict[tuple[str, str, str], list[EndpointSet]] = {}
-        for found in slices:
+        self._sets: dict[tuple[str, str, str], list[_Listed]] = {}
+        for found, _, origin in slices:
             for each in found.sets:
                 key = (found.meta.kind, found.meta.namespace, each.service)
-                self._sets.setdefault(key, []).append(each)
+                self._sets.setdefault(key, []).append(_Listed(each, origin))
         self._pods = _Index((pod, pod.meta.namespace, pod.meta.labels) for pod in pods)
         self._entries = _Index((entry, entry.meta.namespace, entry.labels) for entry in entries)
 
@@ -56,7 +65,7 @@ class EndpointFinder:
         pods, entries = self.select(namespace, service.selector)
         if sets:
             pods = []
-        known = [self._known(namespace, backend) for each in sets for backend in each.backends]
+        known = [self._known(namespace, backend) for each in sets for backend in each.set.backends]
         known += self._workloads.all_of(pods, entries)
         inputs = (service, *sets, *known, *pods, *entries)
         return self._memo.get(
@@ -87,17 +96,17 @@ class EndpointFinder:
         self,
         service: Service,
         port: ServicePort,
-        sets: list[EndpointSet],
+        sets: list[_Listed],
         pods: list[Pod],
         entries: list[WorkloadEntry],
     ) -> tuple[Endpoint, ...]:
         found: Found = {}
-        for each in sets:
+        for each, origin in sets:
             number = each.port(port.name)
             for backend in each.backends if number else ():
                 if backend.ready or service.not_ready_too:
                     peer = self._known(service.meta.namespace, backend)
-                    add_endpoint(found, backend.address, number, peer)
+                    add_endpoint(found, backend.address, number, peer, origin=origin)
         for pod in pods:
             number = pod_port(pod, port)
             if number and (pod.ready or service.not_ready_too):
@@ -126,10 +135,13 @@ def _one_family(service: Service, endpoints: tuple[Endpoint, ...]) -> tuple[Endp
     )
 
 
-def add_endpoint(found: Found, ip: str, port: int, peer: Peer, weight: int = 1) -> None:
-    """The first to name an address is the one that counts."""
+def add_endpoint(
+    found: Found, ip: str, port: int, peer: Peer, weight: int = 1, origin: Origin | None = None
+) -> None:
+    """The first to name an address is the one that counts. ``origin``: if not the peer's own."""
     address = ServerAddr(ip, port)
-    endpoint = Endpoint(address, weight, peer.workload, mtls=peer.mutual(port))
+    mutual = peer.mutual(port)
+    endpoint = Endpoint(address, weight, peer.workload, "", mutual, origin or peer.origin)
     found.setdefault(("", address), endpoint)
 
 
@@ -139,7 +151,10 @@ def add_entry(found: Found, entry: WorkloadEntry, port: int, peer: Peer) -> None
         add_endpoint(found, entry.address, port, peer, entry.weight)
     elif entry.address and not entry.address.startswith(UNIX):
         address = ServerAddr("", port)
-        endpoint = Endpoint(address, entry.weight, peer.workload, entry.address, peer.mutual(port))
+        mutual = peer.mutual(port)
+        endpoint = Endpoint(
+            address, entry.weight, peer.workload, entry.address, mutual, peer.origin
+        )
         found.setdefault((entry.address, address), endpoint)
 
 

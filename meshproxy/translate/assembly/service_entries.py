@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from meshproxy.base.addr import ServerAddr
 from meshproxy.model.cluster import Endpoint
 from meshproxy.model.cluster import Service as ServiceName
+from meshproxy.model.origin import Origin
 from meshproxy.translate.assembly.catalog import Entry
 from meshproxy.translate.assembly.endpoints import (
     ByPort,
@@ -45,7 +46,7 @@ class ServiceEntries:
 
     def _service(self, entry: Entry[ServiceEntry], host: str) -> MeshService:
         value, meta = entry.value, entry.value.meta
-        endpoints = self._endpoints(value, host)
+        endpoints = self._endpoints(entry, host)
         return self._memo.get(
             ("service entry", meta.namespace, meta.name, host),
             (value, endpoints, *entry.origin),
@@ -65,8 +66,9 @@ class ServiceEntries:
             ),
         )
 
-    def _endpoints(self, entry: ServiceEntry, host: str) -> ByPort:
+    def _endpoints(self, declared: Entry[ServiceEntry], host: str) -> ByPort:
         """By port number; with resolution NONE there are none to be known."""
+        entry, origin = declared.value, declared.origin
         pods: list[Pod] = []
         workloads: list[WorkloadEntry] = []
         if entry.selector is not None:
@@ -76,15 +78,17 @@ class ServiceEntries:
         key = ("service entry endpoints", entry.meta.namespace, entry.meta.name, host)
         return self._memo.get(
             key,
-            (entry, *known, *plain, *pods, *workloads),
+            (entry, origin, *known, *plain, *pods, *workloads),
             lambda: {
-                port.number: self._port(entry, host, port, pods, workloads) for port in entry.ports
+                port.number: self._port(entry, origin, host, port, pods, workloads)
+                for port in entry.ports
             },
         )
 
     def _port(
         self,
         entry: ServiceEntry,
+        origin: Origin,
         host: str,
         port: ServicePort,
         pods: list[Pod],
@@ -101,8 +105,8 @@ class ServiceEntries:
             peer = self._workloads.by_entry[(one.meta.namespace, one.meta.name)]
             add_entry(found, one, listed_port(one, port), peer)
         for one in entry.endpoints:
-            add_entry(found, one, listed_port(one, port), self._workloads.inline(one))
+            add_entry(found, one, listed_port(one, port), self._workloads.inline(one, origin))
         if not entry.endpoints and entry.selector is None and entry.resolution in _BY_NAME:
-            endpoint = Endpoint(ServerAddr("", numbered(port)), name=host)
+            endpoint = Endpoint(ServerAddr("", numbered(port)), name=host, origin=origin)
             found[host, endpoint.address] = endpoint
         return tuple(found.values())

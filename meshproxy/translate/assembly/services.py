@@ -158,7 +158,9 @@ def _alias(service: MeshService, target: str, known: bool) -> MeshService:
         return replace(service, alias_of=target)
     ip = parse_ip(target) if is_ip(target) else ""
     endpoints = {
-        port.number: (Endpoint(ServerAddr(ip, port.number), name="" if ip else target),)
+        port.number: (
+            Endpoint(ServerAddr(ip, port.number), name="" if ip else target, origin=service.origin),
+        )
         for port in service.ports
     }
     return replace(service, alias_of="", endpoints=endpoints, external=True)

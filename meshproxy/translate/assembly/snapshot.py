@@ -76,9 +76,9 @@ class SnapshotBuilder:
         self._mesh = mesh.config
         peers = [entry.value for entry in catalog.all(PeerAuthentication)]
         self._modes = PeerModes(peers, self._mesh.root_namespace)
+        self._workloads = Workloads(catalog.all(Pod), catalog.all(WorkloadEntry), memo, self._modes)
         pods = [entry.value for entry in catalog.all(Pod)]
         entries = [entry.value for entry in catalog.all(WorkloadEntry)]
-        self._workloads = Workloads(pods, entries, memo, self._modes)
         self._own = self._find_own(pods, entries)
         self._registry = self._find_services(pods, entries)
 
@@ -152,7 +152,7 @@ class SnapshotBuilder:
     def _build_registry(
         self, pods: list[Pod], entries: list[WorkloadEntry], memo: Memo
     ) -> tuple[Registry, list[SetAside]]:
-        slices = [entry.value for entry in self._catalog.all(Endpoints)]
+        slices = self._catalog.all(Endpoints)
         finder = EndpointFinder(slices, pods, entries, self._workloads, memo)
         domain = self._options.domain
         services = services_of(self._catalog.all(Service), finder, domain, memo)

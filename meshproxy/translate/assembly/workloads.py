@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from meshproxy.base.addr import is_ip
+from meshproxy.model.origin import BUILT_IN, Origin
 from meshproxy.model.workload import UNKNOWN, Workload
+from meshproxy.translate.assembly.catalog import Entry
 from meshproxy.translate.assembly.memo import Memo
 from meshproxy.translate.assembly.peer_modes import PeerModes, Plaintext
 from meshproxy.translate.kinds.meta import Meta
@@ -59,10 +61,14 @@ def _first(labels: Mapping[str, str], names: tuple[str, ...], default: str) -> s
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Peer:
-    """A workload, and where it takes no mutual TLS, as far as it takes any (``plain`` not None)."""
+    """A workload, and where it takes no mutual TLS, as far as it takes any (``plain`` not None).
+
+    ``origin`` is the document that declares it.
+    """
 
     workload: Workload = UNKNOWN
     plain: Plaintext | None = None
+    origin: Origin = BUILT_IN
 
     def mutual(self, port: int) -> bool:
         return self.plain is not None and not self.plain.holds(port)
@@ -75,24 +81,30 @@ class Workloads:
     """The workloads of the mesh, by address and by name."""
 
     def __init__(
-        self, pods: list[Pod], entries: list[WorkloadEntry], memo: Memo, modes: PeerModes
+        self,
+        pods: list[Entry[Pod]],
+        entries: list[Entry[WorkloadEntry]],
+        memo: Memo,
+        modes: PeerModes,
     ) -> None:
         self._modes = modes
         self.by_address: dict[str, Workload] = {}
         self.peers: dict[str, Peer] = {}
         self.by_pod: dict[tuple[str, str], Peer] = {}
         self.by_entry: dict[tuple[str, str], Peer] = {}
-        for pod in pods:
+        for pod, _, origin in pods:
             plain = self.plaintext(pod)
             name = (pod.meta.namespace, pod.meta.name)
-            peer = memo.get(("pod", name), (pod, plain), partial(_pod_peer, pod, plain))
+            inputs = (pod, plain, origin)
+            peer = memo.get(("pod", name), inputs, partial(_pod_peer, *inputs))
             self.by_pod[name] = peer
             for address in () if pod.host_network else pod.addresses:
                 self._add(address, peer)
-        for entry in entries:
+        for entry, _, origin in entries:
             plain = self.plaintext(entry)
             name = (entry.meta.namespace, entry.meta.name)
-            peer = memo.get(("entry", name), (entry, plain), partial(_entry_peer, entry, plain))
+            taken = (entry, plain, origin)
+            peer = memo.get(("entry", name), taken, partial(_entry_peer, *taken))
             self.by_entry[name] = peer
             if is_ip(entry.address):
                 self._add(entry.address, peer)
@@ -104,9 +116,9 @@ class Workloads:
         labels = peer.meta.labels if isinstance(peer, Pod) else peer.labels
         return self._modes.plaintext(peer.meta.namespace, labels)
 
-    def inline(self, endpoint: WorkloadEntry) -> Peer:
+    def inline(self, endpoint: WorkloadEntry, origin: Origin) -> Peer:
         """An endpoint that a ServiceEntry lists."""
-        return Peer(inline_workload(endpoint), self.plaintext(endpoint))
+        return Peer(inline_workload(endpoint), self.plaintext(endpoint), origin)
 
     def all_of(self, pods: Iterable[Pod], entries: Iterable[WorkloadEntry]) -> list[Peer]:
         found = [self.by_pod[(pod.meta.namespace, pod.meta.name)] for pod in pods]
@@ -118,9 +130,9 @@ class Workloads:
         self.peers.setdefault(address, peer)
 
 
-def _pod_peer(pod: Pod, plain: Plaintext | None) -> Peer:
-    return Peer(pod_workload(pod), plain)
+def _pod_peer(pod: Pod, plain: Plaintext | None, origin: Origin) -> Peer:
+    return Peer(pod_workload(pod), plain, origin)
 
 
-def _entry_peer(entry: WorkloadEntry, plain: Plaintext | None) -> Peer:
-    return Peer(entry_workload(entry), plain)
+def _entry_peer(entry: WorkloadEntry, plain: Plaintext | None, origin: Origin) -> Peer:
+    return Peer(entry_workload(entry), plain, origin)

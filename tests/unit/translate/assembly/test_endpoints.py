@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from meshproxy.base.addr import ServerAddr
@@ -130,3 +132,34 @@ def test_not_ready_ones_too_if_the_service_says_so() -> None:
     eager = SERVICE.replace("  ports:", "  publishNotReadyAddresses: true\n  ports:")
     assert set(found(eager, POD, UNREADY)) == {"10.1.0.1", "10.1.0.2"}
     assert "10.1.0.8" in found(eager, SLICE)
+
+
+RULE = """
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: a}
+spec: {host: a}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "source"),
+    [
+        pytest.param(POD, "1.yaml:2 (Pod default/a-1)", id="a pod"),
+        pytest.param(ENTRY, "1.yaml:2 (WorkloadEntry default/vm)", id="an entry"),
+        pytest.param(
+            SLICE + "---" + POD,
+            "1.yaml:2 (EndpointSlice default/a-x)",
+            id="a slice, whoever is known to be there",
+        ),
+        pytest.param(ENDPOINTS, "1.yaml:2 (Endpoints default/a)", id="an Endpoints object"),
+    ],
+)
+def test_each_tells_which_document_it_came_from(text: str, source: str) -> None:
+    """Whatever document its cluster came from. Workers do without."""
+    cluster = snapshot_of(text, SERVICE, RULE).clusters["outbound|80||a.default.svc.cluster.local"]
+    assert cluster.origin.kind == "DestinationRule"
+    assert {str(endpoint.origin) for endpoint in cluster.endpoints} == {source}
+    for sent in pickle.loads(pickle.dumps(cluster)).endpoints:
+        assert str(sent.origin) == "built-in:0"
+        assert sent in cluster.endpoints

@@ -346,3 +346,17 @@ def test_an_entry_may_be_about_this_workload() -> None:
 def test_the_mesh_says_how_often_names_are_looked_up() -> None:
     assert snapshot_of("kind: MeshConfig\ndnsRefreshRate: 7s\n").settings.dns_refresh_rate == 7.0
     assert snapshot_of().settings.dns_refresh_rate == 60.0
+
+
+@pytest.mark.parametrize(
+    ("spec", "kind"),
+    [
+        ("resolution: DNS", "ServiceEntry"),
+        ("resolution: STATIC, endpoints: [{address: 10.9.0.1}]", "ServiceEntry"),
+        ("resolution: STATIC, endpoints: [{address: 10.9.0.1, labels: {a: b}}]", "ServiceEntry"),
+        ("resolution: STATIC, workloadSelector: {labels: {app: vm}}", "WorkloadEntry"),
+    ],
+)
+def test_its_endpoints_tell_which_document_they_came_from(spec: str, kind: str) -> None:
+    found = cluster(entry(f"{API}, {spec}"), ENTRY).endpoints
+    assert [each.origin.kind for each in found] == [kind]
