@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import socket
@@ -38,6 +39,8 @@ from meshproxy.runtime.privacy import keep_memory_private
 from meshproxy.runtime.supervisor import Supervisor
 from meshproxy.runtime.zygote import start_zygote
 
+_log = logging.getLogger(__name__)
+
 _NICE = 10  # of the supervisor, against its workers' 0
 
 
@@ -58,7 +61,7 @@ def run_proxy(options: ProxyOptions) -> int:
 
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
-    crew = Crew(loop, zygote, Page(page_fd), lambda: None)
+    crew = Crew(loop, zygote, Page(page_fd))
     secrets = Secrets(loop, SystemClock(), options.certs, options.certs_required, crew.tell_secrets)
     bind = options.bind or (("0.0.0.0", "::") if host_has_ipv6() else ("0.0.0.0",))
     configuration = Configuration(
@@ -82,6 +85,7 @@ def run_proxy(options: ProxyOptions) -> int:
             if problem.severity.value != "note":
                 print(problem, file=sys.stderr)
         return 2
+    _log.info("meshproxy %s, configuration from %s", __version__, options.config)
     supervisor = Supervisor(loop, crew, options.drain_duration)
     names = Names(loop, crew.tell_names)
     supervisor.follow_names = names.follow
@@ -95,7 +99,8 @@ def run_proxy(options: ProxyOptions) -> int:
     except (BindError, SinkError) as error:
         print(f"meshproxy: {error}", file=sys.stderr)
         return 1
-    configuration.accept(problems, loop.time(), translation.unread)
+    _tell_own_ports(options)
+    configuration.accept(translation, problems, loop.time())
     # What has been read stays: looking at all of it again would hold up health checks (40 ms with a
     # thousand services).
     gc.collect()
@@ -162,7 +167,6 @@ def run_proxy(options: ProxyOptions) -> int:
             server.close()
         return as_asked
 
-    _announce(options, translation.snapshot.listeners)
     return 0 if loop.run_until_complete(live()) else 1
 
 
@@ -199,11 +203,11 @@ def _own_sockets(options: ProxyOptions, bind: tuple[str, ...]) -> dict[str, list
     }
 
 
-def _announce(options: ProxyOptions, listeners: object) -> None:
-    import logging
-
-    log = logging.getLogger(__name__)
-    log.info("meshproxy %s, configuration from %s", __version__, options.config)
-    for name, listener in dict(listeners).items():  # type: ignore[call-overload]
-        for ip in listener.bind:
-            log.info("%s listens on %s port %d", name, ip, listener.port)
+def _tell_own_ports(options: ProxyOptions) -> None:
+    named = {
+        "admin API": options.admin_port,
+        "health checks": options.status_port,
+        "metrics": options.prometheus_port,
+    }
+    served = [f"{what} on port {port}" for what, port in named.items() if port]
+    _log.info("%s", ", ".join(served) or "no ports of its own")

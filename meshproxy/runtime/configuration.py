@@ -48,6 +48,8 @@ class Configuration:
         self._reloading = False
         self._again = False
         self._told: frozenset[Problem] = frozenset()
+        self._who = ""
+        self._objects = 0
         self.accepted_at = 0.0
         self.results = {"accepted": 0, "rejected": 0}
         self.rejected: tuple[str, ...] = ()  # why the newest files are not what runs
@@ -74,15 +76,17 @@ class Configuration:
         self._watcher = Watcher(self._path, loop, self.reload, first.fingerprint)
         self._watcher.start()
 
-    def accept(
-        self, problems: tuple[Problem, ...], now: float, unread: tuple[Origin, ...] = ()
-    ) -> None:
-        """The configuration with these problems is what runs; ``unread`` does nothing in it."""
+    def accept(self, translation: Translation, problems: tuple[Problem, ...], now: float) -> None:
+        """This is what runs; ``problems`` are all that there are in it."""
         self.results["accepted"] += 1
         self.accepted_at = now
         self.rejected = ()
         self.warnings = tuple(str(p) for p in problems if p.severity is Severity.WARNING)
-        self.unread = unread
+        self.unread = translation.unread
+        self._objects = translation.objects
+        if translation.who != self._who:
+            self._who = translation.who
+            _log.info("this is %s", self._who)
         self.tell(problems)
         self._told = frozenset(problems)
 
@@ -130,14 +134,21 @@ class Configuration:
             self.tell(problems)
             self._reject([str(p) for p in problems if p.severity is Severity.ERROR])
             return
+        if self._objects and not translation.objects:
+            # Most likely somebody is still writing: all routes and plain ports would be gone.
+            text = f"{self._path} holds no object any more: start again to run without any"
+            _log.error("%s", text)
+            self._reject([text])
+            return
         try:
             self._apply(translation.snapshot, translation.secrets)
         except (BindError, SinkError) as error:
             _log.error("%s", error)
             self._reject([str(error)])
             return
-        self.accept(problems, now, translation.unread)
-        _log.info("configuration %d taken", self.results["accepted"])
+        self.accept(translation, problems, now)
+        count = "1 object" if self._objects == 1 else f"{self._objects} objects"
+        _log.info("configuration %d taken: %s", self.results["accepted"], count)
 
     def _reject(self, reasons: list[str]) -> None:
         self.results["rejected"] += 1

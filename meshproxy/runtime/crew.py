@@ -52,17 +52,11 @@ class Member:
 class Crew:
     """``on_change`` is called when a worker has taken a plan, or has gone."""
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        zygote: socket.socket,
-        page: Page,
-        on_change: Callable[[], None],
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, zygote: socket.socket, page: Page) -> None:
         self._loop = loop
         self._zygote = zygote
         self._page = page
-        self._on_change = on_change
+        self.on_change: Callable[[], None] = lambda: None
         self._members: dict[int, Member] = {}  # by row
         self._retired: dict[str, Any] = {"http": {}, "tcp": {}, "plain": {}}
         self._parts: dict[PartKey, Any] = {}
@@ -208,10 +202,10 @@ class Crew:
                 self.rejection = ""
                 if self._loop.time() - member.started > _SHORT_LIFE:
                     self._failures = 0
-                self._on_change()
+                self.on_change()
             case Kind.REJECTED:
                 _, self.rejection = pickle.loads(body)
-                self._on_change()
+                self.on_change()
             case Kind.COUNTS:
                 member.counts = marshal.loads(body)
                 member.told.set()
@@ -268,7 +262,7 @@ class Crew:
             self.restarts["hung" if member.hung else "died"] += 1
             _log.error("worker %d ended (%s); starting another", pid, how)
             self._loop.call_later(self._delay(member), self._start_one)
-        self._on_change()
+        self.on_change()
 
     def _delay(self, member: Member) -> float:
         if self._loop.time() - member.started > _SHORT_LIFE:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from meshproxy.export.log_writer import check_sink
 from meshproxy.listen.acceptor import Capture
@@ -51,6 +51,7 @@ class Supervisor:
         self.follow_secrets: FollowSecrets = lambda snapshot, given: None
         self._stop = asyncio.Event()
         self._signals = 0
+        self._unready = ""  # as it was last told
 
     # Configuration.
 
@@ -67,6 +68,7 @@ class Supervisor:
         old = [sock for name in gone for sock in self._sockets.pop(name)[1]]
         for name, sockets in opened.items():
             self._sockets[name] = (snapshot.listeners[name], sockets)
+        _tell_ports(gone, [snapshot.listeners[name] for name in opened])
         self.snapshot = snapshot
         self.generation += 1
         self.crew.configure(
@@ -113,6 +115,17 @@ class Supervisor:
             return "waiting for a worker to take the configuration"
         return self.identity_reason() or self.uncaptured_reason()
 
+    def tell_readiness(self) -> None:
+        """Log it where it has changed."""
+        reason = self.unready_reason()
+        if reason == self._unready or self.draining:
+            return
+        self._unready = reason
+        if reason:
+            _log.warning("not ready: %s", reason)
+        else:
+            _log.info("ready")
+
     # Life.
 
     def take_signals(self) -> None:
@@ -129,6 +142,8 @@ class Supervisor:
         """Until told to end; then drain and stop. False if it had to end by itself."""
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         looked = kept = self._loop.time()
+        self._unready = self.unready_reason()  # not to be told while workers start
+        self.crew.on_change = self.tell_readiness
         while not self._stop.is_set() and not self.crew.lost:
             try:
                 async with asyncio.timeout(_LOOK):
@@ -136,6 +151,7 @@ class Supervisor:
             except TimeoutError:
                 pass
             now = self._loop.time()
+            self.tell_readiness()
             if self.snapshot is not None and not _slept(now - looked):
                 self.crew.check_heartbeats(self.snapshot.settings.worker_timeout)
             looked = now
@@ -176,6 +192,16 @@ class Supervisor:
 
     def stop(self) -> None:
         self._stop.set()
+
+
+def _tell_ports(gone: Iterable[str], opened: Iterable[Listener]) -> None:
+    """What is no longer listened on, and what is from now on."""
+    there = list(opened)
+    for name in set(gone).difference(listener.name for listener in there):
+        _log.info("%s is closed", name)
+    for listener in there:
+        places = " and ".join(f"{ip} port {listener.port}" for ip in listener.bind)
+        _log.info("%s listens on %s", listener.name, places)
 
 
 def _same_place(one: Listener, other: Listener) -> bool:

@@ -28,12 +28,16 @@ class Translation:
 
     ``unread``: objects of the mesh's own kinds that this build does nothing with. ``secrets`` are
     those that clusters name by `SecretRef.credential`; one that is missing is not there.
+    ``objects`` is how many there were to read, ``who`` says which workload this is, and how that is
+    known.
     """
 
     snapshot: Snapshot | None
     problems: tuple[Problem, ...]
     unread: tuple[Origin, ...] = ()
     secrets: Mapping[SecretRef, Secret] = field(default_factory=dict)
+    objects: int = 0
+    who: str = ""
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -63,7 +67,9 @@ def translate(
     forget_lines()
     if any(problem.severity is Severity.ERROR for problem in found):
         snapshot = None
-    return Translation(snapshot, found, tuple(catalog.unread), builder.secrets)
+    return Translation(
+        snapshot, found, tuple(catalog.unread), builder.secrets, catalog.objects, builder.who
+    )
 
 
 class Translator:

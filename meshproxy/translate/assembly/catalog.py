@@ -67,13 +67,14 @@ class _Shelf:
 
 
 class Catalog:
-    """Objects by type. ``problems`` are those of reading them.
+    """Objects by type. ``problems`` are those of reading them, ``objects`` how many there were.
 
     What a file holds is kept while it has the same documents: nothing else looks at each of them.
     """
 
     def __init__(self, documents: Iterable[Document], memo: Memo) -> None:
         self.problems: list[Problem] = []
+        self.objects = 0
         self.unread: list[Origin] = []
         self._entries: dict[type, dict[tuple[str, str], Entry[Any]]] = {}
         self._shelves: list[_Shelf] = []
@@ -82,6 +83,7 @@ class Catalog:
         self._seen: dict[tuple[str, str, str], Document] = {}
         for file, group in groupby(documents, key=_FILE):
             found = tuple(group)
+            self.objects += len(found)
             self._take(memo.get(("file", file), found, partial(_Shelf, found)))
 
     def all(self, type_: type[T]) -> list[Entry[T]]:

@@ -20,7 +20,8 @@ _HOW = "name it with --workload NAMESPACE/NAME"
 class Own:
     """The workload, and the addresses it is called at. ``fault``: why there is none.
 
-    ``source`` is the object that declares it, where there is one.
+    ``source`` is the object that declares it, where there is one. ``who`` says for the log who it
+    is and how that is known.
     """
 
     workload: Workload = UNKNOWN
@@ -29,6 +30,7 @@ class Own:
     fault: str = ""
     mend: str = ""
     warning: str = ""
+    who: str = ""
 
     @property
     def self_(self) -> Self:
@@ -52,31 +54,37 @@ class OwnFinder:
         for pod in pods:
             name = (pod.meta.namespace, pod.meta.name)
             addresses = () if pod.host_network else pod.addresses
-            self._candidates.append((name, Own(workloads.by_pod[name].workload, addresses, pod)))
+            own = Own(workloads.by_pod[name].workload, addresses, pod, who=str(pod.meta))
+            self._candidates.append((name, own))
         for entry in entries:
             name = (entry.meta.namespace, entry.meta.name)
             addresses = (entry.address,) if is_ip(entry.address) else ()
-            own = Own(workloads.by_entry[name].workload, addresses, entry)
+            own = Own(workloads.by_entry[name].workload, addresses, entry, who=str(entry.meta))
             self._candidates.append((name, own))
 
-    def named(self, namespace: str, name: str, host: frozenset[str]) -> Own:
+    def named(
+        self, namespace: str, name: str, host: frozenset[str], how: str = "named by --workload"
+    ) -> Own:
         """A name nobody has is taken at its word: a pod may be known by its address alone."""
         for candidate, own in self._candidates:
             if candidate == (namespace, name):
-                return own
+                return replace(own, who=f"{own.who}, {how}")
         workload = replace(UNKNOWN, name=name, namespace=namespace, canonical_name=name)
         return Own(
             workload,
             tuple(sorted(host)),
             warning=f"the workload {namespace}/{name} is no Pod or WorkloadEntry that is known: "
             "it has no labels",
+            who=f"{namespace}/{name}, {how}",
         )
 
     def here(self, host: frozenset[str]) -> Own:
         """The workload at one of this host's addresses."""
         found = [each for each in self._candidates if host.intersection(each[1].addresses)]
         if len(found) == 1:
-            return found[0][1]
+            own = found[0][1]
+            address = min(host.intersection(own.addresses))
+            return replace(own, who=f"{own.who}, which has this host's address {address}")
         if found:
             names = ", ".join("/".join(name) for name, _ in found)
             return Own(fault=f"several workloads are on this host: {names}", mend=_HOW)
@@ -88,7 +96,8 @@ class OwnFinder:
             for backend in each.backends:
                 if backend.address in host:
                     name = backend.pod or each.service
-                    return self.named(each.meta.namespace, name, frozenset({backend.address}))
+                    how = f"as {each.meta} has this host's address {backend.address}"
+                    return self.named(each.meta.namespace, name, frozenset({backend.address}), how)
         return None
 
     def _by_sidecar(self, host: frozenset[str]) -> Own:
@@ -102,7 +111,8 @@ class OwnFinder:
         if len(plain) == 1:
             labels = tuple(sorted(plain[0].selector.items()))
             workload = replace(UNKNOWN, namespace=plain[0].meta.namespace, labels=labels)
-            return Own(workload, tuple(sorted(host)))
+            who = f"a workload of {workload.namespace}, as {plain[0].meta} has plain ports"
+            return Own(workload, tuple(sorted(host)), who=who)
         known = ", ".join("/".join(name) for name, _ in self._candidates[:5])
         about = f" (there are {known})" if known else ""
         return Own(

@@ -63,7 +63,7 @@ _MAKE_SERVICES = (Service, ServiceEntry, Endpoints, Pod, WorkloadEntry, PeerAuth
 
 class SnapshotBuilder:
     """Builds one snapshot. ``remarks`` has the problems of putting objects together, ``secrets``
-    what the snapshot only names."""
+    what the snapshot only names, ``who`` a phrase for whom it is (`Own`)."""
 
     def __init__(self, catalog: Catalog, options: Options, memo: Memo) -> None:
         mesh = choose_mesh(catalog)
@@ -80,6 +80,7 @@ class SnapshotBuilder:
         pods = [entry.value for entry in catalog.all(Pod)]
         entries = [entry.value for entry in catalog.all(WorkloadEntry)]
         self._own = self._find_own(pods, entries)
+        self.who = self._own.who
         self._registry = self._find_services(pods, entries)
 
     def build(self) -> Snapshot:

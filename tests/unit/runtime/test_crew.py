@@ -47,7 +47,7 @@ def test_a_worker_that_comes_later_has_all_secrets_before_its_plan() -> None:
     loop, zygote = asyncio.new_event_loop(), Zygote()
     other = SecretRef(credential="shop/tls")
     secret = Secret(b"chain", b"key", b"roots")
-    crew = Crew(loop, zygote.ours, Page(new_page()), lambda: None)
+    crew = Crew(loop, zygote.ours, Page(new_page()))
     try:
         crew.tell_secrets({WORKLOAD: secret, other: secret})
         crew.configure(1, diff(None, Snapshot()), {})

@@ -20,6 +20,14 @@ spec:
   egress: [{port: {number: 8000, protocol: HTTP}, captureMode: NONE, hosts: ["./*"]}]
 """
 
+SLICE = """
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: x, namespace: ns, labels: {kubernetes.io/service-name: svc}}
+addressType: IPv4
+endpoints: [{addresses: [10.0.0.7], targetRef: {kind: Pod, name: pod-0}}]
+"""
+
 
 def here(*texts: str, host: str = "10.0.0.7") -> Translation:
     return translated(*texts, me="", host_addresses=frozenset({"192.168.0.1", host}))
@@ -28,6 +36,16 @@ def here(*texts: str, host: str = "10.0.0.7") -> Translation:
 def name(found: Translation) -> tuple[str, str]:
     assert found.snapshot is not None, [str(each) for each in found.errors]
     return found.snapshot.workload.namespace, found.snapshot.workload.name
+
+
+def test_who_it_is_and_how_that_is_known() -> None:
+    """A phrase for the log, which a move inside the file does not change."""
+    assert translated(ME, me="default/me").who == "WorkloadEntry default/me, named by --workload"
+    assert translated(ME, me="ns/unknown").who == "ns/unknown, named by --workload"
+    assert here(ME, POD).who == "Pod ns/p, which has this host's address 10.0.0.7"
+    assert here("---\n" + POD, ME).who == here(ME, POD).who
+    assert here(PLAIN).who == "a workload of lap, as Sidecar lap/s has plain ports"
+    assert here(SLICE).who == "ns/pod-0, as EndpointSlice ns/x has this host's address 10.0.0.7"
 
 
 def test_by_name() -> None:
@@ -63,15 +81,8 @@ def test_several_here() -> None:
 
 
 def test_an_endpoint_here() -> None:
-    text = """
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: x, namespace: ns, labels: {kubernetes.io/service-name: svc}}
-addressType: IPv4
-endpoints: [{addresses: [10.0.0.7], targetRef: {kind: Pod, name: pod-0}}]
-"""
-    assert name(here(text)) == ("ns", "pod-0")
-    assert name(here(text.replace(", targetRef: {kind: Pod, name: pod-0}", ""))) == ("ns", "svc")
+    assert name(here(SLICE)) == ("ns", "pod-0")
+    assert name(here(SLICE.replace(", targetRef: {kind: Pod, name: pod-0}", ""))) == ("ns", "svc")
 
 
 def test_plain_ports_need_no_address() -> None:
