@@ -29,6 +29,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -249,6 +250,8 @@ class Sidecar:
         certs: Path | None = None,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="sidecar-"))
+        # Also if the block is never begun, as where only `argv` is wanted.
+        self._remove = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self.folder.chmod(0o755)
         self.config = self.folder / "config.yaml"
         self.write(text)
@@ -331,9 +334,6 @@ class Sidecar:
         error.add_note(f"--- the sidecar's log\n{self.log}")
         if self.output:
             error.add_note(f"--- its output\n{self.output}")
-
-    def _remove(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
     def pid(self) -> int:
