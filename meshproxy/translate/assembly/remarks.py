@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from meshproxy.model.origin import Origin
 from meshproxy.translate.assembly.catalog import Catalog, Entry
 from meshproxy.translate.assembly.same_host import SetAside
 from meshproxy.translate.assembly.services import MeshService
@@ -24,6 +25,12 @@ class Remarks:
     ) -> None:
         finding = Finding(Severity.WARNING, path, text, mend, code)
         self.problems.append(entry.document.problem(finding, str(entry.value.meta)))
+
+    def at(self, origin: Origin, text: str, mend: str = "") -> None:
+        """Of a whole object, by its place."""
+        subject = f"{origin.kind} {origin.namespace}/{origin.name}"
+        place = (origin.file, origin.line, "")
+        self.problems.append(Problem(Severity.WARNING, *place, text, mend, subject))
 
     def service(self, service: MeshService, port: int, text: str, mend: str = "") -> None:
         """Of a service's port."""

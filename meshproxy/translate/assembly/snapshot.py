@@ -14,6 +14,7 @@ from meshproxy.translate.assembly.delegates import merge_delegates
 from meshproxy.translate.assembly.endpoints import EndpointFinder
 from meshproxy.translate.assembly.listeners import Context, inbound_listeners, outbound_listeners
 from meshproxy.translate.assembly.logs import access_logs, missing_providers
+from meshproxy.translate.assembly.loops import remark_loops
 from meshproxy.translate.assembly.memo import Memo
 from meshproxy.translate.assembly.mesh import build_settings, choose_mesh, defaults_of
 from meshproxy.translate.assembly.names import PASSTHROUGH, outbound_cluster
@@ -113,6 +114,8 @@ class SnapshotBuilder:
         self.secrets = used_secrets(clusters.values(), self._catalog, self.remarks)
         clusters = {**clusters, **{cluster.name: cluster for cluster in more_clusters}}
         found = {listener.name: listener for listener in (*listeners, *more_listeners)}
+        here = self._options.host_addresses
+        remark_loops(found.values(), clusters.values(), here, self.remarks)
         if self._options.transparent:
             found = inbound.transparently(found)
         if self._options.keep_source:

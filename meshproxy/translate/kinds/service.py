@@ -80,7 +80,7 @@ def read_service(top: Fields, meta: Meta) -> Service:
 
 
 def _ports(fields: Fields) -> list[ServicePort]:
-    found = []
+    found: list[ServicePort] = []
     for port in fields.mappings("ports"):
         transport = port.choice("protocol", _TRANSPORTS, "TCP")
         number = port.port("port")
@@ -92,7 +92,9 @@ def _ports(fields: Fields) -> list[ServicePort]:
         target_port = _target(port, target, number)
         port.skip("nodePort")
         port.close()
-        if number and protocol is not Protocol.UDP:
+        if number in [each.number for each in found] and protocol is not Protocol.UDP:
+            port.warn("port", f"a port before it has the number {number}: this one has no effect")
+        elif number and protocol is not Protocol.UDP:
             found.append(ServicePort(number, name, protocol, target_port))
     return found
 

@@ -37,6 +37,12 @@ def test_ports(port: str, expected: ServicePort) -> None:
     assert service(f"ports: [{port}]").ports == (expected,)
 
 
+def test_the_first_port_of_a_number_counts() -> None:
+    two = "{port: 80, name: http-a, targetPort: 1}, {port: 80, name: tcp-b, targetPort: 2}"
+    value, _ = typed(text(f"ports: [{two}, {{port: 80, name: dns, protocol: UDP}}]"))
+    assert value.ports == (ServicePort(80, "http-a", Protocol.HTTP, 1),)
+
+
 def test_udp_is_left_out() -> None:
     ports = "[{port: 53, name: dns, protocol: UDP}, {port: 53, name: dns-tcp, protocol: TCP}]"
     assert [port.name for port in service(f"ports: {ports}").ports] == ["dns-tcp"]
@@ -89,6 +95,11 @@ def test_faults(spec: str, field: str, words: list[str]) -> None:
     [
         ("ports: [{port: 80}, {port: 81, name: b}]", "spec.ports", ["no name"]),
         ("ports: [{port: 80, name: b}, {port: 81, name: b}]", "spec.ports", ["two ports"]),
+        (
+            "ports: [{port: 80, name: a, targetPort: 1}, {port: 80, name: b, targetPort: 2}]",
+            "spec.ports[1].port",
+            ["before it", "80"],
+        ),
         ("selectors: {app: a}", "spec.selectors", ["did you mean selector?"]),
         ("ports: [{port: 80, targetport: 81}]", "spec.ports[0].targetport", ["targetPort"]),
     ],
