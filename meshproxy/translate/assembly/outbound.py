@@ -73,45 +73,80 @@ class OutboundBuilder:
         exact: list[FilterChain] = []
         ports: dict[int, list[tuple[MeshService, ServicePort]]] = {}
         bind = self._scope.egress.bind
-        for service, port in self._ports():
-            http = port.protocol.application is Application.HTTP
-            ips = self._addresses(service, port)
-            if ips and not http:
+        for service, port, ips in self._ports():
+            if ips:
                 free = tuple(ip for ip in ips if (ip, port.number) not in taken)
                 if free:
                     exact.append(self._address_chain(service, port, free))
-            elif (http or not service.headless) and (bind, port.number) not in taken:
+            elif self._everywhere(service, port) and (bind, port.number) not in taken:
                 ports.setdefault(port.number, []).append((service, port))
-        return exact + [self._port_chain(number, ports[number]) for number in sorted(ports)]
+        return [
+            *_together(exact, self._fallback),
+            *(self._port_chain(number, ports[number]) for number in sorted(ports)),
+        ]
 
-    def _ports(self) -> Iterator[tuple[MeshService, ServicePort]]:
-        """What the listener's services have. An alias is called at what it stands for.
+    def _everywhere(self, service: MeshService, port: ServicePort) -> bool:
+        """Whether a port without addresses is that of all: not of a headless service, of which
+        nobody is there."""
+        http = port.protocol.application is Application.HTTP
+        return http or not service.headless or self._scope.egress.port is not None
+
+    def _ports(self) -> Iterator[tuple[MeshService, ServicePort, tuple[str, ...]]]:
+        """What the listener's services have, and where. An alias is called at what it stands for.
 
         Where a Sidecar opens a port, it says what that carries, and not the services (Istio
-        `buildSidecarOutboundListeners`). A port that may carry anything and is called at a subnet
-        is two: HTTP that Host tells apart anywhere, and whatever goes to the subnet.
+        `buildSidecarOutboundListeners`).
         """
         only = self._scope.egress.port
         for service in self._scope.services.values():
             for port in service.ports if not service.alias_of else ():
-                if only is not None:
-                    if only.number == port.number:
-                        yield service, replace(port, protocol=only.protocol)
-                elif port.protocol is Protocol.UNDECLARED and "/" in "".join(service.addresses):
-                    yield service, replace(port, protocol=Protocol.HTTP)
-                    yield service, replace(port, protocol=Protocol.TCP)
+                if only is None:
+                    places = self._places(service, port)
+                elif only.number == port.number:
+                    places = self._places(service, replace(port, protocol=only.protocol))
                 else:
-                    yield service, port
+                    continue
+                for carried, ips in places:
+                    yield service, carried, ips
+
+    def _places(
+        self, service: MeshService, port: ServicePort
+    ) -> Iterator[tuple[ServicePort, tuple[str, ...]]]:
+        """Addresses by which a port is told apart, none where they don't tell, and what it carries.
+
+        HTTP is told apart by Host. A subnet is shared with others, so that TLS is told apart by
+        name there, and a port that may carry anything is two: HTTP, wherever it goes, and the rest.
+        """
+        if port.protocol.application is Application.HTTP:
+            yield port, ()
+            return
+        undeclared = port.protocol is Protocol.UNDECLARED
+        as_http = replace(port, protocol=Protocol.HTTP)
+        if service.named_only and not self._scope.egress.bind:
+            if undeclared:
+                yield as_http, ()
+            return
+        ips = self._addresses(service, port)
+        subnets = tuple(ip for ip in ips if "/" in ip)
+        if not subnets:
+            yield port, ips
+            return
+        if len(subnets) < len(ips):
+            yield port, tuple(ip for ip in ips if "/" not in ip)
+        if undeclared:
+            yield as_http, ()
+            port = replace(port, protocol=Protocol.TCP)
+        yield port, subnets
 
     def _addresses(self, service: MeshService, port: ServicePort) -> tuple[str, ...]:
         """Where a service is called: its own addresses, or its endpoints' if it is headless.
 
-        A listener's own address is all there is to call; and nobody calls himself by way of a
-        headless service.
+        A listener's own address is all there is to call; a port that a Sidecar opens is all of a
+        headless service's; and nobody calls himself by way of one.
         """
         if self._scope.egress.bind:
             return (self._scope.egress.bind,)
-        if not service.headless:
+        if not service.headless or self._scope.egress.port is not None:
             return service.addresses
         found = dict.fromkeys(
             endpoint.address.ip
@@ -185,7 +220,7 @@ class OutboundBuilder:
             host = self._hosts.whole(config, service, port.number)
             self._routing.add(config, {f"{config}/{service.host}": host})
         return self._memo.get(
-            ("chain", service.host, port.number),
+            ("chain", service.host, port.number, ips[0]),
             (ips, route.clusters, found.rules, port.protocol.value, config, service.origin),
             lambda: FilterChain(
                 f"{ips[0]}_{port.number}",
@@ -198,6 +233,19 @@ class OutboundBuilder:
                 rules=found.rules,
             ),
         )
+
+
+def _together(chains: list[FilterChain], fallback: TcpRoute) -> Iterator[FilterChain]:
+    """Those of one place as one: TLS is told apart by its name, of the rest the first counts."""
+    found: dict[tuple[tuple[str, ...], int, Application], list[FilterChain]] = {}
+    for chain in chains:
+        found.setdefault((chain.ips, chain.port, chain.application), []).append(chain)
+    for first, *more in found.values():
+        if more and first.application is Application.TCP:
+            whole = (each.tcp for each in (first, *more) if each.tcp not in (None, fallback))
+            rules = tuple(rule for each in (first, *more) for rule in each.rules)
+            first = replace(first, tcp=next(whole, first.tcp), rules=rules)
+        yield first
 
 
 def places(chains: Iterable[FilterChain]) -> Taken:

@@ -75,7 +75,7 @@ def distance(
     """How far an object that is seen in a namespace is from it; None: it is not seen there.
 
     What is its own comes before what is exported to it, and that before what is exported to all,
-    whatever is older (Istio `SelectVirtualServices`, `servicesExportedToNamespace`).
+    whatever is older (Istio `SelectVirtualServices`).
     """
     entries = export_to or default or ("*",)
     if "*" in entries:
@@ -83,6 +83,13 @@ def distance(
     if owner == namespace and ("." in entries or namespace in entries):
         return 0
     return 1 if namespace in entries else None
+
+
+def service_distance(service: MeshService, default: tuple[str, ...], namespace: str) -> int | None:
+    """As `distance`, but own services and those exported to it are equally far (Istio
+    `servicesExportedToNamespace`)."""
+    far = distance(service.export_to, default, service.namespace, namespace)
+    return None if far is None else max(far, 1)
 
 
 def choose_sidecar(sidecars: list[Entry[Sidecar]], self_: Self, root: str) -> Entry[Sidecar] | None:
@@ -144,7 +151,7 @@ def _seen(registry: Registry, export_to: tuple[str, ...], namespace: str) -> dic
     found = [
         (far, service.age, service)
         for service in registry
-        if (far := distance(service.export_to, export_to, service.namespace, namespace)) is not None
+        if (far := service_distance(service, export_to, namespace)) is not None
     ]
     return {service.host: service for _, _, service in sorted(found, key=itemgetter(0, 1))}
 
@@ -167,22 +174,30 @@ def _listener(
     namespace: str,
 ) -> ListenerScope:
     services, taken = dict(seen), list(rules)
-    if egress.hosts != ALL:
-        wanted = _Wanted(egress.hosts, namespace)
+    number = egress.port.number if egress.port is not None and not egress.is_proxy else 0
+    wanted = _Wanted(egress.hosts, namespace, number)
+    if egress.hosts != ALL or number:
         services = {
             host: chosen
             for host, each in seen.items()
             if (chosen := wanted.strongest((each, *registry.rivals.get(host, ())))) is not None
         }
+    if egress.hosts != ALL:
         taken = [rule for rule in rules if wanted.rule(rule)]
-    number = egress.port.number if egress.port is not None else 0
-    if number and not egress.is_proxy:
-        services = {host: each for host, each in services.items() if each.port(number) is not None}
     # What a rule sends to comes along, imported or not (Istio does the same).
-    sent = {host for rule in taken for host in rule.destinations}
-    reachable = {host: seen[host] for host in seen if host in sent}
+    sent = dict.fromkeys(host for rule in taken for host in rule.destinations)
+    reachable = {
+        host: service
+        for host in sent
+        if (service := seen.get(host) or _neighbour(registry.get(host), namespace)) is not None
+    }
     reachable.update(services)
     return ListenerScope(egress, services, reachable, tuple(taken))
+
+
+def _neighbour(service: MeshService | None, namespace: str) -> MeshService | None:
+    """A service of the own namespace may be sent to whoever else is to see it (Istio)."""
+    return service if service is not None and service.namespace == namespace else None
 
 
 def _destinations(rule: VirtualService) -> Iterator[Destination]:
@@ -195,9 +210,10 @@ def _destinations(rule: VirtualService) -> Iterator[Destination]:
 
 
 class _Wanted:
-    """An egress listener's ``hosts``, to be asked what they take."""
+    """An egress listener's ``hosts`` and port (0: any), to be asked what they take."""
 
-    def __init__(self, hosts: tuple[tuple[str, str], ...], namespace: str) -> None:
+    def __init__(self, hosts: tuple[tuple[str, str], ...], namespace: str, port: int) -> None:
+        self._port = port
         self._hosts: dict[str, list[str]] = {}
         self._excluded: set[str] = set()
         for given, host in hosts:
@@ -214,7 +230,9 @@ class _Wanted:
     def strongest(self, services: Iterable[MeshService]) -> MeshService | None:
         """The first that is wanted, of those that have one host."""
         for service in services:
-            if any(covers(host, service.host) for host in self._of(service.namespace)):
+            if (not self._port or service.port(self._port) is not None) and any(
+                covers(host, service.host) for host in self._of(service.namespace)
+            ):
                 return service
         return None
 

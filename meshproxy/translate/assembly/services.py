@@ -28,6 +28,7 @@ class MeshService:
     called at its endpoints'. ``aliases`` are other hosts that mean it. ``alias_of``: it only stands
     for that host. ``resolutions`` says by port number where endpoints come from, if not STATIC.
     ``external``: it is none of the mesh's. ``selector``: whom of its namespace it takes.
+    ``named_only``: where it is, only DNS knows, so that no address tells who means it.
     """
 
     host: str
@@ -45,6 +46,7 @@ class MeshService:
     subject_alt_names: tuple[str, ...] = ()
     external: bool = False
     selector: Mapping[str, str] = field(default_factory=dict)
+    named_only: bool = False
 
     @property
     def namespace(self) -> str:
@@ -96,14 +98,18 @@ class Registry:
     def resolve(self, host: str, namespace: str) -> str:
         """A name as it stands in an object of a namespace, in full.
 
-        Istio expands a name without dots; here ``reviews.prod`` and ``reviews.prod.svc`` are
-        expanded too, if there is such a service, because DNS would do the same.
+        Istio expands a name without dots; here it may also be all of a ServiceEntry's host, where
+        it means no service of the namespace. ``reviews.prod`` and ``reviews.prod.svc`` are expanded
+        too, if there is such a service, because DNS would do the same.
         """
         self._breathe()
-        if is_wildcard(host) or host in self._services:
+        if is_wildcard(host):
             return host
         if "." not in host:
-            return f"{host}.{namespace}.svc.{self._domain}"
+            full = f"{host}.{namespace}.svc.{self._domain}"
+            return host if host in self._services and full not in self._services else full
+        if host in self._services:
+            return host
         for full in (f"{host}.svc.{self._domain}", f"{host}.{self._domain}"):
             if full in self._services:
                 return full
@@ -163,7 +169,7 @@ def _alias(service: MeshService, target: str, known: bool) -> MeshService:
         )
         for port in service.ports
     }
-    return replace(service, alias_of="", endpoints=endpoints, external=True)
+    return replace(service, alias_of="", endpoints=endpoints, external=True, named_only=True)
 
 
 def services_of(

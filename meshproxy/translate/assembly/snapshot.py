@@ -31,7 +31,7 @@ from meshproxy.translate.assembly.scope import (
     ListenerScope,
     build_scopes,
     choose_sidecar,
-    distance,
+    service_distance,
 )
 from meshproxy.translate.assembly.secrets import used_secrets
 from meshproxy.translate.assembly.security import build_guard
@@ -168,9 +168,7 @@ class SnapshotBuilder:
 
     def _distance(self, service: MeshService) -> int | None:
         """How far a service is from the own workload."""
-        default = self._mesh.service_export_to
-        namespace = self._own.self_.namespace
-        return distance(service.export_to, default, service.namespace, namespace)
+        return service_distance(service, self._mesh.service_export_to, self._own.self_.namespace)
 
     def _find_own(self, pods: list[Pod], entries: list[WorkloadEntry]) -> Own:
         sidecars = [entry.value for entry in self._catalog.all(Sidecar)]

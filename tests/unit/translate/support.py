@@ -133,9 +133,9 @@ def _enter(chain: FilterChain, call: Call) -> tuple[str, bool]:
     if chain.tls is not None:
         # A caller in the mesh wants to know who we are, which such a certificate does not say.
         wanted = {ServerMode.SIMPLE: "tls", ServerMode.MUTUAL: "mtls"}.get(chain.tls.mode, call.tls)
-        return ("", True) if call.tls == wanted else ("mtls-error", False)
+        return (_odd(chain, call.http), True) if call.tls == wanted else ("mtls-error", False)
     if chain.mtls and (chain.refuse_plaintext or call.alpn.startswith("istio")):
-        return ("", True) if call.tls == "mtls" else ("mtls-error", False)
+        return (_odd(chain, call.http), True) if call.tls == "mtls" else ("mtls-error", False)
     return _odd(chain, False), False
 
 

@@ -194,6 +194,30 @@ def test_an_alias_takes_no_port_from_others() -> None:
     assert goes(made, 80, host="alias") == cluster("concrete", 80)
 
 
+@pytest.mark.parametrize(
+    ("port", "call", "expected"),
+    [
+        ("http", {"host": "db"}, cluster("db", 5432)),
+        ("http", {"host": "other.example"}, "PassthroughCluster"),
+        ("odd", {"host": "db"}, cluster("db", 5432)),
+        ("odd", {"http": False}, "PassthroughCluster"),
+        ("tcp", {"http": False}, "PassthroughCluster"),
+        ("tls", {"http": False, "tls": "tls", "sni": "db"}, "PassthroughCluster"),
+    ],
+)
+def test_only_host_tells_that_a_name_outside_the_mesh_is_meant(
+    port: str, call: dict[str, object], expected: str
+) -> None:
+    """Whatever else goes to that port is not taken for it: its address is anybody's."""
+    outside = service(
+        "db",
+        f"[{{name: {port}, port: 5432}}]",
+        "",
+        "type: ExternalName, externalName: db.example.com, ",
+    )
+    assert goes(snapshot_of(outside), 5432, **call) == expected
+
+
 def test_nobody_calls_himself_through_a_headless_service() -> None:
     endpoints = (
         "---\napiVersion: v1\nkind: Endpoints\nmetadata: {name: h}\n"
@@ -312,3 +336,68 @@ def test_a_tcp_port_with_an_address_is_called_there() -> None:
     made = snapshot_of(MANY, sidecar(own))
     assert goes(made, 9080, "10.96.9.9", http=False) == cluster("db", 9080)
     assert goes(made, 9080, DB, http=False) == PASSED
+
+
+def test_a_port_of_a_sidecar_is_a_headless_services_at_every_address() -> None:
+    headless = service("db", "[{name: tcp, port: 9080}]", "None")
+    assert goes(snapshot_of(headless), 9080, http=False) == PASSED
+    made = snapshot_of(headless, sidecar(ON_TCP))
+    assert goes(made, 9080, http=False) == cluster("db", 9080)
+
+
+# Services that share an address.
+
+
+def entry(host: str, protocol: str, *addresses: str) -> str:
+    return (
+        "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\n"
+        f"metadata: {{name: {host}}}\nspec: {{hosts: [{host}], addresses: "
+        f"[{', '.join(addresses)}], ports: [{{number: 443, name: x, protocol: {protocol}}}]}}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("entries", "address", "name", "expected"),
+    [
+        pytest.param(
+            entry("a.example", "TLS", "10.7.0.0/16", "10.8.0.1"),
+            "10.8.0.1",
+            "b.example",
+            "outbound|443||a.example",
+            id="an address of its own needs no name",
+        ),
+        pytest.param(
+            entry("a.example", "TLS", "10.7.0.0/16", "10.8.0.1"),
+            "10.7.0.1",
+            "b.example",
+            "PassthroughCluster",
+            id="a subnet does",
+        ),
+        pytest.param(
+            entry("a.example", "TLS", "10.7.0.0/16") + entry("b.example", "TLS", "10.7.0.0/16"),
+            "10.7.0.1",
+            "b.example",
+            "outbound|443||b.example",
+            id="two names in one subnet",
+        ),
+        pytest.param(
+            entry("a.example", "TLS", "10.7.0.0/16") + entry("b.example", "TCP", "10.7.0.0/16"),
+            "10.7.0.1",
+            "c.example",
+            "outbound|443||b.example",
+            id="what has no name in it goes to the one that is TCP",
+        ),
+        pytest.param(
+            entry("a.example", "TCP", "10.7.0.0/16") + entry("b.example", "TCP", "10.7.0.0/16"),
+            "10.7.0.1",
+            "b.example",
+            "outbound|443||a.example",
+            id="of two that are TCP the first counts",
+        ),
+    ],
+)
+def test_who_is_meant_at_a_shared_address(
+    entries: str, address: str, name: str, expected: str
+) -> None:
+    made = snapshot_of(entries)
+    assert goes(made, 443, address, http=False, tls="tls", sni=name) == expected

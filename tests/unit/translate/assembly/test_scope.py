@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.translate.support import ME, snapshot_of, translated
+from tests.unit.translate.support import ME, Call, follow, snapshot_of, translated
 
 
 def service(name: str, namespace: str, port: int = 80, extra: str = "") -> str:
@@ -138,6 +138,27 @@ def test_what_a_rule_sends_to_comes_along() -> None:
     assert "outbound|80||bb.default.svc.cluster.local" not in made.clusters
 
 
+def test_a_service_of_the_own_namespace_may_be_sent_to_whoever_sees_it() -> None:
+    extra = ", annotations: {networking.istio.io/exportTo: third}"
+    hidden = service("hh", "default", extra=extra)
+    name = "outbound|80||hh.default.svc.cluster.local"
+    assert name not in snapshot_of(SERVICES, hidden).clusters
+    assert name in snapshot_of(SERVICES, hidden, rule("default", A, "hh")).clusters
+    foreign = hidden.replace("namespace: default", "namespace: other")
+    elsewhere = rule("default", A, "hh.other.svc.cluster.local")
+    assert (
+        name.replace("default", "other") not in snapshot_of(SERVICES, foreign, elsewhere).clusters
+    )
+
+
+def test_a_short_name_is_a_service_of_the_namespace_before_it_is_a_host() -> None:
+    """As Istio has it; where there is no such service, it may be all of a ServiceEntry's host."""
+    api = entry("third", "z", "10.1.0.1").replace("api.example", "hh").replace("90", "80")
+    assert target(rule("default", A, "hh"), api) == "hh"
+    near = service("hh", "default")
+    assert target(rule("default", A, "hh"), api, near) == "hh.default.svc.cluster.local"
+
+
 def test_the_policy_for_unknown_hosts() -> None:
     closed = (
         "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: s}\n"
@@ -189,6 +210,32 @@ def test_who_has_a_host_that_several_namespaces_declare() -> None:
     assert owner(near, far, sidecar("[{hosts: [aaa/*]}]")) == two
     assert owner(near, far, further, sidecar("[{hosts: [bbb/*, aaa/*]}]")) == two
     assert owner(near, sidecar("[{hosts: [aaa/*]}]")) == ""
+
+
+def test_on_a_port_of_a_sidecar_it_is_the_one_that_has_that_port() -> None:
+    near = entry("default", "z", "10.1.0.1").replace("number: 90", "number: 91")
+    egress = "[{port: {number: 90, protocol: TCP}, hosts: ['*/*']}]"
+    assert owner(near, entry("aaa", "b", "10.1.0.2"), sidecar(egress)) == "10.1.0.2"
+
+
+def test_own_services_and_those_exported_here_come_by_their_age() -> None:
+    """And before those exported to all. Who comes first has the port (Istio)."""
+
+    def without_address(namespace: str, host: str, export: str, created: str) -> str:
+        text = entry(namespace, host, "10.1.0.1", f"exportTo: {export}, ")
+        text = text.replace("addresses: [10.1.0.1], ", "").replace("api.example", f"{host}.example")
+        return text.replace("metadata: {", f"metadata: {{creationTimestamp: {created}, ")
+
+    everybodys = without_address("aaa", "a", "['*']", "2024-01-01T00:00:00Z")
+    ours = without_address("aaa", "b", "[default]", "2024-01-02T00:00:00Z")
+    own = without_address("default", "c", "['.']", "2024-01-03T00:00:00Z")
+    call = Call(90, http=False)
+    assert follow(snapshot_of(everybodys, own, ours), "virtualOutbound", call).cluster == (
+        "outbound|90||b.example"
+    )
+    assert follow(snapshot_of(everybodys, own), "virtualOutbound", call).cluster == (
+        "outbound|90||c.example"
+    )
 
 
 def test_the_own_namespaces_entry_is_stronger_than_a_foreign_service() -> None:
