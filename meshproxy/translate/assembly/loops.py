@@ -1,6 +1,7 @@
 """Endpoints that are plain ports of this sidecar: a call to one comes back, and goes there again.
 
-As is easily done on a laptop, where the app's port and the sidecar's are of one address.
+As is easily done on a laptop, where the app's port and the sidecar's are of one address. An app may
+well call itself: from a port for the app's calls to one for its callers, which leads to the app.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ def remark_loops(
     ports = _plain_ports(listeners, own)
     told = set()
     for cluster in clusters if ports else ():
+        direction = cluster.name.partition("|")[0]
         for endpoint in cluster.endpoints:
-            listener = ports.get(Address(*endpoint.address))
+            listener = ports.get((direction, Address(*endpoint.address)))
             origin = cluster.origin if endpoint.origin is BUILT_IN else endpoint.origin
             if listener is not None and (origin, endpoint.address) not in told:
                 told.add((origin, endpoint.address))
@@ -39,11 +41,13 @@ def remark_loops(
                 remarks.at(origin, text, "say in its ports where the app listens")
 
 
-def _plain_ports(listeners: Iterable[Listener], own: Iterable[str]) -> dict[Address, Listener]:
+def _plain_ports(
+    listeners: Iterable[Listener], own: Iterable[str]
+) -> dict[tuple[str, Address], Listener]:
     found = {}
     for listener in listeners:
         if not listener.captured:
             for ip in listener.bind:
                 for each in (*_LOOPBACK, *own) if ip in _EVERYWHERE else (ip,):
-                    found[Address(each, listener.port)] = listener
+                    found[listener.direction.value, Address(each, listener.port)] = listener
     return found

@@ -67,6 +67,11 @@ def test_the_own_app_behind_the_same_port() -> None:
     assert "127.0.0.1:9080 is this sidecar's own port" in one_problem(INGRESS).text
 
 
+def test_an_app_may_call_itself() -> None:
+    own = INGRESS.replace("defaultEndpoint: 127.0.0.1:9080", "defaultEndpoint: 127.0.0.1:8080")
+    assert problems_of(entry("127.0.0.1"), SERVICE, own) == []
+
+
 @pytest.mark.parametrize(
     ("entries", "bind"),
     [
