@@ -1,5 +1,5 @@
 # Each target does its own set-up: `make demo` and `make test` work in a fresh clone.
-.PHONY: help venv demo test test-long test-compiled image-test lint format bench bench-quick bench-mtls bench-h2 bench-size lock clean
+.PHONY: help venv demo test test-long test-istiod test-compiled image-test lint format bench bench-quick bench-mtls bench-h2 bench-size lock clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,11 +23,15 @@ test: ## the whole suite; what a machine can't give is skipped with a line that 
 	@scripts/setup.sh system curl nginx haproxy h2load ip iptables nft setpriv newuidmap
 	@scripts/setup.sh go h2spec grpc-interop-client grpc-interop-server
 	@scripts/setup.sh node
-	@venv=$$(scripts/setup.sh venv dev) && exec "$$venv/bin/python" $(PYTEST) -m "not long and not image" $(PYTEST_ARGS)
+	@venv=$$(scripts/setup.sh venv dev) && exec "$$venv/bin/python" $(PYTEST) -m "not long and not image and not istiod" $(PYTEST_ARGS)
 
 test-long: ## the slow tests alone
 	@scripts/setup.sh system curl nginx haproxy ip iptables nft setpriv newuidmap
 	@venv=$$(scripts/setup.sh venv dev) && exec "$$venv/bin/python" -m pytest -m long $(PYTEST_ARGS)
+
+test-istiod: ## random meshes beside what istiod makes of them; builds its code, minutes once
+	@scripts/setup.sh system go
+	@venv=$$(scripts/setup.sh venv dev) && exec "$$venv/bin/python" -m pytest -m istiod tests/differential/test_istiod.py $(PYTEST_ARGS)
 
 image-test: ## build the container image and run it in namespaces; minutes
 	@scripts/setup.sh system buildah debootstrap ip iptables setpriv
@@ -38,7 +42,7 @@ test-compiled: ## the tests of what runs compiled, in a compiled copy
 	@scripts/setup.sh go h2spec grpc-interop-client grpc-interop-server
 	@scripts/setup.sh node
 	@venv=$$(scripts/setup.sh venv dev) && cd "$$(scripts/setup.sh compiled)" && \
-	exec "$$venv/bin/python" $(PYTEST) -m "not long" $(PYTEST_ARGS) tests/live tests/differential \
+	exec "$$venv/bin/python" $(PYTEST) -m "not long and not istiod" $(PYTEST_ARGS) tests/live tests/differential \
 	    $(addprefix tests/unit/,aio cluster export plan route serve telemetry upstream wire)
 
 lint: ## ruff and mypy --strict

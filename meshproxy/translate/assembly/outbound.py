@@ -69,13 +69,21 @@ class OutboundBuilder:
         self._memo = memo
 
     def chains(self, taken: Taken) -> list[FilterChain]:
-        """Chains by address first, then by port. ``taken`` are places of other listeners."""
+        """Chains by address first, then by port. ``taken`` are places of other listeners.
+
+        Subnets are called at the listener of all addresses in Istio, so that who has that has them.
+        """
         exact: list[FilterChain] = []
         ports: dict[int, list[tuple[MeshService, ServicePort]]] = {}
         bind = self._scope.egress.bind
         for service, port, ips in self._ports():
             if ips:
-                free = tuple(ip for ip in ips if (ip, port.number) not in taken)
+                free = tuple(
+                    ip
+                    for ip in ips
+                    if (ip, port.number) not in taken
+                    and not ("/" in ip and ("", port.number) in taken)
+                )
                 if free:
                     exact.append(self._address_chain(service, port, free))
             elif self._everywhere(service, port) and (bind, port.number) not in taken:

@@ -329,6 +329,14 @@ def test_a_port_leaves_the_addresses_that_it_does_not_take_to_later_ones(
     assert goes(made, 9080, host="web") == cluster("web", 9080)
 
 
+def test_a_port_has_subnets_where_it_has_all_addresses() -> None:
+    web = ON_HTTP.replace("./*", "./web.default.svc.cluster.local")
+    net = entry("net.example", "TCP", "10.7.0.0/16", "10.8.0.1").replace("443", "9080")
+    made = snapshot_of(MANY, net, sidecar(web, "{hosts: ['*/*']}"))
+    assert goes(made, 9080, "10.7.0.1", http=False) == PASSED
+    assert goes(made, 9080, "10.8.0.1", http=False) == "outbound|9080||net.example"
+
+
 def test_a_tcp_port_with_an_address_is_called_there() -> None:
     own = ON_TCP.replace("{port", "{bind: 10.96.9.9, port").replace(
         "./*", "./db.default.svc.cluster.local"
