@@ -85,6 +85,10 @@ class Fields:
     def port(self, name: str, default: int = 0) -> int:
         return self.integer(name, default, 1, 65535)
 
+    def any_port(self, name: str) -> int:
+        """A port, or 0 for all of them."""
+        return self.integer(name, 0, 0, 65535)
+
     def number(self, name: str, default: float = 0.0) -> float:
         value = self.raw(name)
         if value is None:
@@ -126,11 +130,9 @@ class Fields:
         return seconds
 
     def choice(self, name: str, options: Iterable[str], default: str = "") -> str:
-        """One of some words."""
-        value = self.text(name)
-        if not value:
-            return default
-        if value not in (known := list(options)):
+        """One of some words. An empty text is none of them, as the API server has it."""
+        value = self.text(name, default)
+        if value not in (known := list(options)) and self.raw(name) == value:
             self.error(name, f"{value!r} is not known", did_you_mean(value, known))
             return default
         return value

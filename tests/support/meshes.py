@@ -193,10 +193,10 @@ class _Maker:
             if each["kind"] == "ServiceEntry" and each["metadata"]["namespace"] == namespace
             for host in each["spec"]["hosts"]
         }
-        choices = [host for host in (*HOSTS, *WILD) if host not in taken]
+        choices = [*HOSTS, *WILD]
         if ("a", namespace) not in self._names:
             choices.append(f"a.{namespace}.svc.cluster.local")
-        hosts = self._some(choices, 1, 2)
+        hosts = self._some([host for host in choices if host not in taken], 1, 2)
         ports = self._some(PORTS, 1, 3)
         if any(protocol in ("TCP", "MySQL") for _, _, protocol in ports):
             hosts = hosts[:1]  # Istio's validation
@@ -317,9 +317,8 @@ class _Maker:
         more = (f"other/b.other.{full}", "*/a.example.com", f"third/*.{full}")
         egress: list[Document] = [{"hosts": self._some((*hosts, *more), 1, 2)}]
         if self._chance(0.5):
-            number, name, protocol = self._pick(PORTS)
-            protocol = self._pick([protocol or "HTTP", "TCP", "TLS", "HTTP"])
-            port = {"number": number, "name": name, "protocol": protocol}
+            number, name, _ = self._pick(PORTS)
+            port = {"number": number, "name": name, "protocol": self._pick(["HTTP", "TCP"])}
             egress.insert(0, {"hosts": ["*/*"], "port": port})
         spec: Document = {"egress": egress}
         if self._chance(0.4):

@@ -45,7 +45,7 @@ def read_authorization_policy(top: Fields, meta: Meta) -> AuthorizationPolicy:
     action = fields.choice("action", ACTIONS, "ALLOW")
     given = list(fields.mappings("rules"))
     _check_provider(fields, action)
-    if action in ("DENY", "CUSTOM") and not fields.has("rules"):
+    if action in ("DENY", "CUSTOM") and not fields.items("rules"):
         fields.error("rules", f"{action} without rules is never triggered", "rules: [{}] for all")
     if action == "CUSTOM":
         text = "no external authorizer is asked in this build, so that everything is denied"

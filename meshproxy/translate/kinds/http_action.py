@@ -28,7 +28,7 @@ def read_redirect(fields: Fields) -> RedirectRule:
     scheme = fields.choice("scheme", ("http", "https"))
     prefix = fields.text("prefixRewrite")
     port_by = fields.one_of(("port", "derivePort"), "a redirect")
-    port = fields.port("port") if fields.raw("port") else 0
+    port = fields.any_port("port")
     derived = fields.choice("derivePort", ("FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"))
     if not (uri or authority or scheme or prefix or port_by):
         fields.error(

@@ -52,7 +52,7 @@ def read_http_match(fields: Fields) -> HttpMatch:
     found = HttpMatch(
         match,
         fields.text("name"),
-        fields.port("port") if fields.raw("port") else 0,
+        fields.any_port("port"),
         check_gateways(fields),
         labels,
         namespace,

@@ -66,7 +66,7 @@ def _read_match(fields: Fields, sni_hosts: tuple[str, ...] = ()) -> L4Match:
     for at, subnet in enumerate(subnets):
         check_subnet(fields, "destinationSubnets", at, subnet)
     fields.later("sourceSubnet")
-    port = fields.port("port") if fields.raw("port") else 0
+    port = fields.any_port("port")
     match = L4Match(port, subnets, check_gateways(fields), labels, namespace, sni_hosts)
     fields.close()
     return match

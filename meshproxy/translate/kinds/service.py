@@ -57,7 +57,7 @@ class Service:
 
 def read_service(top: Fields, meta: Meta) -> Service:
     fields = top.mapping("spec")
-    kind = fields.choice("type", _TYPES, "ClusterIP")
+    kind = fields.choice("type", ("", *_TYPES)) or "ClusterIP"
     external = kind == "ExternalName"
     ports = tuple(_ports(fields))
     _check_ports(fields, ports)
@@ -82,7 +82,7 @@ def read_service(top: Fields, meta: Meta) -> Service:
 def _ports(fields: Fields) -> list[ServicePort]:
     found: list[ServicePort] = []
     for port in fields.mappings("ports"):
-        transport = port.choice("protocol", _TRANSPORTS, "TCP")
+        transport = port.choice("protocol", ("", *_TRANSPORTS)) or "TCP"
         number = port.port("port")
         if not port.has("port"):
             port.error("port", "is required")

@@ -208,7 +208,7 @@ def _check_ports(fields: Fields, entry: ServiceEntry) -> None:
                 "give addresses, or declare the protocol (HTTP, TLS, …)",
                 ADDRESSES_REQUIRED,
             )
-    if len(entry.hosts) < 2 or entry.resolution is Resolution.NONE:
+    if len(fields.items("hosts")) < 2 or entry.resolution is Resolution.NONE:
         return
     mend = "write one ServiceEntry for each host"
     if unnamed:

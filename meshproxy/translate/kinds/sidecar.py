@@ -216,6 +216,8 @@ def _egress_fault(namespace: str, slash: str, host: str) -> str:
         return ""
     if host.startswith("*") and not host.startswith("*."):
         return "a wildcard stands for whole labels"
+    if "." not in host:
+        return "a short name is nobody's here"
     return host_fault(host, wildcard=True)
 
 

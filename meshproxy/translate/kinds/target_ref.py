@@ -15,7 +15,8 @@ _KINDS = {
 
 def read_targets(fields: Fields) -> bool:
     """Whether there is a target; it can't stand beside a selector (Istio API)."""
-    given = [name for name in ("selector", "targetRef", "targetRefs") if fields.raw(name)]
+    given = [name for name in ("selector", "targetRef") if fields.has(name)]
+    given += ["targetRefs"] if fields.items("targetRefs") else []
     if len(given) > 1:
         fields.error(given[1], f"only one of {', '.join(given)} can be set", "remove the others")
     if fields.has("targetRef"):

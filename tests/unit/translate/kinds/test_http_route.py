@@ -157,7 +157,7 @@ FAULTS: list[tuple[list[str], str, list[str]]] = [
         'match[0].headers["a b"]',
         ["header's name"],
     ),
-    (["match: [{port: 70000}]", TO_B], "match[0].port", ["1-65535"]),
+    (["match: [{port: 70000}]", TO_B], "match[0].port", ["0-65535"]),
     (["match: [{sourceNamespace: a_b}]", TO_B], "match[0].sourceNamespace", ["not a namespace"]),
     (["match: [null]", TO_B], "match[0]", ["is empty"]),
     (["route: [{destination: {}}]"], "route[0].destination.host", ["is empty", "name a service"]),

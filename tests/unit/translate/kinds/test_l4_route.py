@@ -48,6 +48,7 @@ TO_B = "route: [{destination: {host: b}}]"
         ("tcp", "route: [{destination: {host: b}}, {destination: {host: c}}]", "route", ["add up"]),
         ("tcp", "route: [{}]", "route[0].destination", ["is required"]),
         ("tls", TO_B, "match", ["is required"]),
+        ("tcp", f"{{match: [{{port: ''}}], {TO_B}}}", "match[0].port", ["whole number"]),
         ("tls", f"{{match: [{{port: 443}}], {TO_B}}}", "match[0].sniHosts", ["is required"]),
         ("tls", f"{{match: [{{sniHosts: [b.com]}}], {TO_B}}}", "match[0].sniHosts[0]", ["none of"]),
         ("tls", f"{{match: [{{sniHosts: [b c]}}], {TO_B}}}", "match[0].sniHosts[0]", ["host name"]),

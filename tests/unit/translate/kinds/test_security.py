@@ -44,6 +44,7 @@ def test_peer_authentication() -> None:
     ("spec", "field"),
     [
         ("mtls: {mode: MAYBE}", "mtls.mode"),
+        ("mtls: {mode: ''}", "mtls.mode"),
         ("mtls: STRICT", "mtls"),
         ("portLevelMtls: {80: {mode: STRICT}}", "portLevelMtls"),
         ("{selector: {matchLabels: {a: b}}, portLevelMtls: {}}", "portLevelMtls"),
@@ -152,6 +153,8 @@ def test_rule_faults(rule: str, field: str, words: list[str]) -> None:
     [
         ("action: FORBID", "spec.action"),
         ("action: DENY", "spec.rules"),
+        ("{action: DENY, rules: []}", "spec.rules"),
+        ("action: ''", "spec.action"),
         ("action: CUSTOM", "spec.provider"),
         ("{action: CUSTOM, provider: {}, rules: [{}]}", "spec.provider.name"),
         ("provider: {name: p}", "spec.provider"),
@@ -168,6 +171,7 @@ def test_rule_faults(rule: str, field: str, words: list[str]) -> None:
             "{selector: {matchLabels: {a: b}}, targetRef: {kind: Service, name: s}}",
             "spec.targetRef",
         ),
+        ("{selector: {}, targetRefs: [{kind: Service, name: s}]}", "spec.targetRefs"),
     ],
 )
 def test_policy_faults(spec: str, field: str) -> None:

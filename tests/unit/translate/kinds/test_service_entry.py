@@ -126,6 +126,11 @@ def test_names_and_locality_are_kept() -> None:
             "required",
         ),
         (
+            "{hosts: [a.b, a.b], resolution: DNS, ports: [{number: 9, name: x}]}",
+            "spec.hosts",
+            "port x name no host",
+        ),
+        (
             "{hosts: [a.b, c.d], resolution: DNS, ports: [{number: 9, name: x}]}",
             "spec.hosts",
             "port x name no host",

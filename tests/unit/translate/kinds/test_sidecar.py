@@ -117,6 +117,7 @@ ANY = "hosts: ['*/*']"
             ".egress[1].port",
             ["same port"],
         ),
+        ("egress: [{hosts: [ns/a]}]", ".egress[0].hosts[0]", ["short name"]),
         ("ingress: [{defaultEndpoint: '127.0.0.1:1'}]", ".ingress[0].port", ["is required"]),
         (
             "ingress: [{port: {number: 1}, defaultEndpoint: '10.0.0.1:1'}]",
@@ -186,9 +187,9 @@ def test_faults(spec: str, field: str, words: list[str]) -> None:
 @pytest.mark.parametrize(
     ("spec", "field", "words"),
     [
-        ("egress: [{hosts: ['*/*', ns/a]}]", ".egress[0].hosts", ["everything"]),
-        ("egress: [{hosts: [ns/*, ns/a]}]", ".egress[0].hosts", ["taken already"]),
-        ("egress: [{hosts: [./*, default/a]}]", ".egress[0].hosts", ["taken already"]),
+        ("egress: [{hosts: ['*/*', ns/a.b]}]", ".egress[0].hosts", ["everything"]),
+        ("egress: [{hosts: [ns/*, ns/a.b]}]", ".egress[0].hosts", ["taken already"]),
+        ("egress: [{hosts: [./*, default/a.b]}]", ".egress[0].hosts", ["taken already"]),
         ("{workloadSelector: {}, egress: [{hosts: ['*/*']}]}", ".workloadSelector", ["every"]),
         (
             f"egress: [{{port: {{number: 0}}, bind: 'unix:///a', {ANY}}}]",
