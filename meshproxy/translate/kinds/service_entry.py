@@ -28,6 +28,7 @@ from meshproxy.translate.protocol import TLS, Protocol, declared_protocol, parse
 
 ADDRESSES_REQUIRED = "IST0134"  # as `istioctl analyze` has it
 _LOCATIONS = ("MESH_EXTERNAL", "MESH_INTERNAL")
+_NAMING = (Protocol.HTTP, Protocol.HTTP2, Protocol.GRPC, Protocol.TLS)
 _MOST = {"hosts": 256, "addresses": 256, "ports": 256, "endpoints": 4096}
 
 
@@ -269,12 +270,17 @@ def _check_dns(fields: Fields, entry: ServiceEntry) -> None:
 
 def _check_dynamic(fields: Fields, entry: ServiceEntry) -> None:
     for at, port in enumerate(entry.ports):
-        if port.protocol in (Protocol.TCP, Protocol.UNDECLARED):
+        if port.protocol not in _NAMING:
             path = (*fields.at("ports"), at, "protocol")
-            text = "DYNAMIC_DNS needs a protocol that names the host: HTTP or TLS"
+            text = "DYNAMIC_DNS needs a protocol that names the host: HTTP, HTTP2, GRPC or TLS"
             fields.report.error(path, text, "protocol: HTTP")
-    if entry.endpoints:
-        fields.error("endpoints", "can't stand with resolution DYNAMIC_DNS", "remove them")
+    for at, host in enumerate(entry.hosts):
+        if not is_wildcard(host):
+            path = (*fields.at("hosts"), at)
+            fields.report.error(path, "DYNAMIC_DNS is for wildcards", "resolution: DNS")
+    for name, given in (("endpoints", entry.endpoints), ("addresses", entry.addresses)):
+        if given:
+            fields.error(name, "can't stand with resolution DYNAMIC_DNS", "remove them")
     fields.warn(
         "resolution",
         "DYNAMIC_DNS is not implemented in this build: requests are answered 503",

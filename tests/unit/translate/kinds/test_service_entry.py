@@ -125,6 +125,18 @@ def test_names_and_locality_are_kept() -> None:
             "spec.endpoints[0].address",
             "required",
         ),
+        ("{hosts: [a.b], resolution: DYNAMIC_DNS}", "spec.hosts[0]", "wildcards"),
+        (
+            "{hosts: ['*.b'], addresses: [10.0.0.1], resolution: DYNAMIC_DNS}",
+            "spec.addresses",
+            "can't stand",
+        ),
+        (
+            "{hosts: ['*.b'], resolution: DYNAMIC_DNS, "
+            "ports: [{number: 1, name: x, protocol: MySQL}]}",
+            "spec.ports[0].protocol",
+            "names the host",
+        ),
         (
             "{hosts: [a.b, a.b], resolution: DNS, ports: [{number: 9, name: x}]}",
             "spec.hosts",
