@@ -257,8 +257,9 @@ def _together(chains: list[FilterChain], fallback: TcpRoute) -> Iterator[FilterC
 
 
 def places(chains: Iterable[FilterChain]) -> Taken:
-    """Where chains are: there, nothing of a later listener is."""
-    return frozenset((ip, chain.port) for chain in chains for ip in chain.ips or ("",))
+    """Where chains are: there, nothing of a later listener is. A subnet's is at all addresses."""
+    found = {(ip, chain.port) for chain in chains for ip in chain.ips or ("",)}
+    return frozenset(found | {("", port) for ip, port in found if "/" in ip})
 
 
 def fallback_route(rest: str) -> TcpRoute:

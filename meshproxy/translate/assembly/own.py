@@ -63,7 +63,11 @@ class OwnFinder:
             self._candidates.append((name, own))
 
     def named(
-        self, namespace: str, name: str, host: frozenset[str], how: str = "named by --workload"
+        self,
+        namespace: str,
+        name: str,
+        host: frozenset[str],
+        how: str = "named by --workload or POD_NAME",
     ) -> Own:
         """A name nobody has is taken at its word: a pod may be known by its address alone."""
         for candidate, own in self._candidates:

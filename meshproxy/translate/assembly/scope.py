@@ -6,11 +6,11 @@ down by namespace and host, for all ports or for single ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from meshproxy.model.origin import Origin
 from meshproxy.translate.assembly.catalog import Entry
@@ -139,7 +139,8 @@ def build_scopes(
         for _, entry in sorted(seen_rules, key=itemgetter(0))
     ]
     egresses = sidecar.egress if sidecar is not None and sidecar.egress else (_CATCH_ALL,)
-    return [_listener(egress, seen, registry, resolved, namespace) for egress in egresses]
+    order = partial(_order, exports.services, namespace)
+    return [_listener(egress, seen, registry, resolved, namespace, order) for egress in egresses]
 
 
 def _how_far(rule: VirtualService, default: tuple[str, ...], namespace: str) -> int | None:
@@ -149,11 +150,18 @@ def _how_far(rule: VirtualService, default: tuple[str, ...], namespace: str) -> 
 def _seen(registry: Registry, export_to: tuple[str, ...], namespace: str) -> dict[str, MeshService]:
     """In the order in which the first to want something has it."""
     found = [
-        (far, service.age, service)
+        service
         for service in registry
-        if (far := service_distance(service, export_to, namespace)) is not None
+        if service_distance(service, export_to, namespace) is not None
     ]
-    return {service.host: service for _, _, service in sorted(found, key=itemgetter(0, 1))}
+    order = partial(_order, export_to, namespace)
+    return {service.host: service for service in sorted(found, key=order)}
+
+
+def _order(
+    export_to: tuple[str, ...], namespace: str, service: MeshService
+) -> tuple[int, tuple[str, str, str]]:
+    return service_distance(service, export_to, namespace) or 0, service.age
 
 
 def _resolve(entry: Entry[VirtualService], registry: Registry) -> Rule:
@@ -172,6 +180,7 @@ def _listener(
     registry: Registry,
     rules: list[Rule],
     namespace: str,
+    order: Callable[[MeshService], Any],
 ) -> ListenerScope:
     services, taken = dict(seen), list(rules)
     number = egress.port.number if egress.port is not None and not egress.is_proxy else 0
@@ -182,6 +191,8 @@ def _listener(
             for host, each in seen.items()
             if (chosen := wanted.strongest((each, *registry.rivals.get(host, ())))) is not None
         }
+        if any(chosen is not seen[host] for host, chosen in services.items()):
+            services = {each.host: each for each in sorted(services.values(), key=order)}
     if egress.hosts != ALL:
         taken = [rule for rule in rules if wanted.rule(rule)]
     # What a rule sends to comes along, imported or not (Istio does the same).

@@ -337,6 +337,15 @@ def test_a_port_has_subnets_where_it_has_all_addresses() -> None:
     assert goes(made, 9080, "10.8.0.1", http=False) == "outbound|9080||net.example"
 
 
+def test_a_subnet_keeps_its_port_from_later_ones() -> None:
+    net = entry("net.example", "TCP", "10.7.0.0/16").replace("443", "9080")
+    tcp = ON_TCP.replace("./*", "./net.example")
+    made = snapshot_of(MANY, net, sidecar(tcp, "{hosts: ['*/*']}"))
+    assert goes(made, 9080, "10.7.0.1", http=False) == "outbound|9080||net.example"
+    assert goes(made, 9080, host="web") == PASSED
+    assert goes(made, 9080, DB, http=False) == cluster("db", 9080)
+
+
 def test_a_tcp_port_with_an_address_is_called_there() -> None:
     own = ON_TCP.replace("{port", "{bind: 10.96.9.9, port").replace(
         "./*", "./db.default.svc.cluster.local"

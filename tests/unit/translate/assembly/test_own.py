@@ -40,8 +40,11 @@ def name(found: Translation) -> tuple[str, str]:
 
 def test_who_it_is_and_how_that_is_known() -> None:
     """A phrase for the log, which a move inside the file does not change."""
-    assert translated(ME, me="default/me").who == "WorkloadEntry default/me, named by --workload"
-    assert translated(ME, me="ns/unknown").who == "ns/unknown, named by --workload"
+    assert (
+        translated(ME, me="default/me").who
+        == "WorkloadEntry default/me, named by --workload or POD_NAME"
+    )
+    assert translated(ME, me="ns/unknown").who == "ns/unknown, named by --workload or POD_NAME"
     assert here(ME, POD).who == "Pod ns/p, which has this host's address 10.0.0.7"
     assert here("---\n" + POD, ME).who == here(ME, POD).who
     assert here(PLAIN).who == "a workload of lap, as Sidecar lap/s has plain ports"

@@ -218,6 +218,21 @@ def test_on_a_port_of_a_sidecar_it_is_the_one_that_has_that_port() -> None:
     assert owner(near, entry("aaa", "b", "10.1.0.2"), sidecar(egress)) == "10.1.0.2"
 
 
+def test_there_it_comes_by_its_own_age() -> None:
+    """And not by that of the one that has the host elsewhere."""
+
+    def aged(text: str, created: str) -> str:
+        text = text.replace("addresses: [10.1.0.1], ", "")
+        return text.replace("metadata: {", f"metadata: {{creationTimestamp: {created}, ")
+
+    host = aged(entry("default", "x", "10.1.0.1"), "2024-01-01T00:00:00Z").replace(" 90", " 91")
+    rival = aged(entry("aaa", "y", "10.1.0.1"), "2024-01-03T00:00:00Z")
+    other = aged(entry("aaa", "z", "10.1.0.1"), "2024-01-02T00:00:00Z")
+    egress = sidecar("[{port: {number: 90, protocol: TCP}, hosts: ['*/*']}]")
+    made = snapshot_of(host, rival, other.replace("api.example", "b.example"), egress)
+    assert follow(made, "virtualOutbound", Call(90, http=False)).cluster == "outbound|90||b.example"
+
+
 def test_own_services_and_those_exported_here_come_by_their_age() -> None:
     """And before those exported to all. Who comes first has the port (Istio)."""
 
