@@ -51,7 +51,7 @@ class Supervisor:
         self.follow_secrets: FollowSecrets = lambda snapshot, given: None
         self._stop = asyncio.Event()
         self._signals = 0
-        self._unready = ""  # as it was last told
+        self._unready: str | None = None  # as it was last told
 
     # Configuration.
 
@@ -116,9 +116,10 @@ class Supervisor:
         return self.identity_reason() or self.uncaptured_reason()
 
     def tell_readiness(self) -> None:
-        """Log it where it has changed."""
+        """Log it where it has changed; that the first workers are starting goes without saying."""
         reason = self.unready_reason()
-        if reason == self._unready or self.draining:
+        starting = self._unready is None and not self.crew.serving
+        if reason == self._unready or starting or self.draining:
             return
         self._unready = reason
         if reason:
@@ -142,7 +143,6 @@ class Supervisor:
         """Until told to end; then drain and stop. False if it had to end by itself."""
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         looked = kept = self._loop.time()
-        self._unready = self.unready_reason()  # not to be told while workers start
         self.crew.on_change = self.tell_readiness
         while not self._stop.is_set() and not self.crew.lost:
             try:

@@ -1,12 +1,16 @@
-"""Signals that come before there is a loop to hear them."""
+"""Signals that come before there is a loop to hear them; what is told of readiness."""
 
 from __future__ import annotations
 
+import logging
 import signal
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import pytest
+
+from meshproxy.runtime.supervisor import Supervisor
 
 _BOOT = """
 import os, sys
@@ -34,3 +38,20 @@ def test_a_signal_during_the_boot_is_not_lost(number: signal.Signals) -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, "True True\n"), done.stderr
+
+
+def test_readiness_is_told_as_it_changes(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    crew = Mock(serving=0)
+    supervisor = Supervisor(Mock(), crew, 5.0)
+    supervisor.generation = 1
+    for serving, missing in ((0, ""), (1, ""), (1, ""), (1, "no certificate"), (0, ""), (1, "")):
+        crew.serving = serving
+        supervisor.identity_reason = lambda missing=missing: missing
+        supervisor.tell_readiness()
+    assert [record.getMessage() for record in caplog.records] == [
+        "ready",
+        "not ready: no certificate",
+        "not ready: waiting for a worker to take the configuration",
+        "ready",
+    ]
