@@ -26,10 +26,13 @@ def remark_loops(
 ) -> None:
     """``own``: addresses of this host that listeners of all addresses are called at."""
     ports = _plain_ports(listeners, own)
+    numbers = {address.port for _, address in ports}
     told = set()
     for cluster in clusters if ports else ():
         direction = cluster.name.partition("|")[0]
         for endpoint in cluster.endpoints:
+            if endpoint.address.port not in numbers:
+                continue  # nearly all, and there may be thousands
             listener = ports.get((direction, Address(*endpoint.address)))
             origin = cluster.origin if endpoint.origin is BUILT_IN else endpoint.origin
             if listener is not None and (origin, endpoint.address) not in told:

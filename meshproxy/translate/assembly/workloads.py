@@ -93,18 +93,18 @@ class Workloads:
         self.by_pod: dict[tuple[str, str], Peer] = {}
         self.by_entry: dict[tuple[str, str], Peer] = {}
         for pod, _, origin in pods:
-            plain = self.plaintext(pod)
             name = (pod.meta.namespace, pod.meta.name)
-            inputs = (pod, plain, origin)
-            peer = memo.get(("pod", name), inputs, partial(_pod_peer, *inputs))
+            workload = memo.get(("pod", name), (pod,), partial(pod_workload, pod))
+            inputs = (workload, self.plaintext(pod), origin)
+            peer = memo.get(("peer", "pod", name), inputs, partial(Peer, *inputs))
             self.by_pod[name] = peer
             for address in () if pod.host_network else pod.addresses:
                 self._add(address, peer)
         for entry, _, origin in entries:
-            plain = self.plaintext(entry)
             name = (entry.meta.namespace, entry.meta.name)
-            taken = (entry, plain, origin)
-            peer = memo.get(("entry", name), taken, partial(_entry_peer, *taken))
+            workload = memo.get(("entry", name), (entry,), partial(entry_workload, entry))
+            inputs = (workload, self.plaintext(entry), origin)
+            peer = memo.get(("peer", "entry", name), inputs, partial(Peer, *inputs))
             self.by_entry[name] = peer
             if is_ip(entry.address):
                 self._add(entry.address, peer)
@@ -128,11 +128,3 @@ class Workloads:
     def _add(self, address: str, peer: Peer) -> None:
         self.by_address.setdefault(address, peer.workload)
         self.peers.setdefault(address, peer)
-
-
-def _pod_peer(pod: Pod, plain: Plaintext | None, origin: Origin) -> Peer:
-    return Peer(pod_workload(pod), plain, origin)
-
-
-def _entry_peer(entry: WorkloadEntry, plain: Plaintext | None, origin: Origin) -> Peer:
-    return Peer(entry_workload(entry), plain, origin)
