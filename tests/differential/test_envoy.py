@@ -173,7 +173,7 @@ HOSTS = [*ACTIONS, *(f"random-{at}" for at in range(12))]
 def _text(chance: random.Random, words: list[str]) -> dict[str, str]:
     kind = chance.choice(["exact", "prefix", "regex", "present"])
     if kind == "present":
-        return {"regex": "*"}
+        return {}
     if kind == "regex":
         return {"regex": chance.choice([".*", ".+", "on.*", "[0-9]", "(?i)ONE"])}
     return {kind: chance.choice([word for word in words if word])}
@@ -197,7 +197,9 @@ def _match(chance: random.Random) -> dict[str, Any]:
         elif what == "headers":
             found["headers"] = {chance.choice(HEADERS): _text(chance, WORDS)}
         elif what == "without":
-            found["withoutHeaders"] = {chance.choice(HEADERS): _text(chance, WORDS)}
+            found["withoutHeaders"] = {
+                chance.choice(HEADERS): _text(chance, WORDS) or chance.choice([{}, {"regex": "*"}])
+            }
         elif what == "query":
             found["queryParams"] = {chance.choice(["q", "r"]): _text(chance, WORDS)}
         elif what == "method" and chance.random() < 0.5:

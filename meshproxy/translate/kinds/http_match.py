@@ -83,7 +83,7 @@ def _headers(fields: Fields) -> tuple[tuple[HeaderMatch, ...], tuple[str, ...]]:
                 )
             elif not is_header_name(name) and name not in _PSEUDO:
                 fields.report.error(path, f"{name!r} is not a header's name")
-            match = read_match(value, path, fields.report, star=True)
+            match = read_match(value, path, fields.report, star=invert)
             if match is not None and name not in claims:
                 found.append(HeaderMatch(name.lower(), match, invert))
     found.sort(key=lambda header: header.name)
@@ -93,7 +93,7 @@ def _headers(fields: Fields) -> tuple[tuple[HeaderMatch, ...], tuple[str, ...]]:
 def _query(fields: Fields) -> tuple[HeaderMatch, ...]:
     found = []
     for name, value, path in fields.entries("queryParams"):
-        match = read_match(value, path, fields.report, star=True)
+        match = read_match(value, path, fields.report)
         if match is not None:
             found.append(HeaderMatch(name, match))
     return tuple(found)

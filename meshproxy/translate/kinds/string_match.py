@@ -12,7 +12,7 @@ from meshproxy.translate.problems import Path, Report
 PRESENT = StringMatch(MatchKind.PRESENT)
 _KINDS = {"exact": MatchKind.EXACT, "prefix": MatchKind.PREFIX, "regex": MatchKind.REGEX}
 _LONGEST_REGEX = 1024  # Istio's validation
-_ANY = "*"  # not RE2, but what Istio takes for "present" in headers and query parameters
+_ANY = "*"  # not RE2, but what Istio takes for "present" where a header must not be
 
 
 def read_match(
@@ -36,17 +36,17 @@ def read_match(
     if kind == "regex":
         if star and text == _ANY:
             return PRESENT
-        return _checked_regex(fields, text)
+        return _checked_regex(fields, text, "{}, to ask for its presence" if text == _ANY else "")
     if kind == "prefix" and not text and not empty_prefix:
         fields.error("prefix", "an empty prefix matches everything", "remove the match")
         return None
     return StringMatch(_KINDS[kind], text)
 
 
-def _checked_regex(fields: Fields, text: str) -> StringMatch | None:
+def _checked_regex(fields: Fields, text: str, mend: str) -> StringMatch | None:
     fault = regex_fault(text)
     if fault:
-        fields.error("regex", fault, "see github.com/google/re2/wiki/Syntax")
+        fields.error("regex", fault, mend or "see github.com/google/re2/wiki/Syntax")
         return None
     return StringMatch(MatchKind.REGEX, text)
 

@@ -83,7 +83,7 @@ spec:
       authority: {regex: ".*"}
       scheme: {exact: http}
       port: 9080
-      headers: {x-user: {exact: jason}, x-any: {regex: "*"}}
+      headers: {x-user: {exact: jason}, x-any: {}}
       withoutHeaders: {x-debug: {prefix: "1"}}
       queryParams: {q: {exact: a}}
       sourceLabels: {app: me}

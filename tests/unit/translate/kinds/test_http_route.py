@@ -69,21 +69,26 @@ PRESENT = StringMatch(MatchKind.PRESENT)
         ("{authority: {prefix: a}}", RouteMatch(authority=StringMatch(PREFIX, "a"))),
         ("{scheme: {exact: https}}", RouteMatch(scheme=StringMatch(EXACT, "https"))),
         (
-            "{headers: {X-User: {exact: j}, cookie: {regex: '*'}, a: {}}}",
+            "{headers: {X-User: {exact: j}, a: {}}}",
             RouteMatch(
                 headers=(
                     HeaderMatch("a", PRESENT),
-                    HeaderMatch("cookie", PRESENT),
                     HeaderMatch("x-user", StringMatch(EXACT, "j")),
                 )
             ),
         ),
         (
-            "{withoutHeaders: {x: {exact: j}}}",
-            RouteMatch(headers=(HeaderMatch("x", StringMatch(EXACT, "j"), invert=True),)),
+            "{withoutHeaders: {x: {exact: j}, cookie: {regex: '*'}, a: {}}}",
+            RouteMatch(
+                headers=(
+                    HeaderMatch("a", PRESENT, invert=True),
+                    HeaderMatch("cookie", PRESENT, invert=True),
+                    HeaderMatch("x", StringMatch(EXACT, "j"), invert=True),
+                )
+            ),
         ),
         (
-            "{queryParams: {Q: {exact: '1'}, r: {regex: '*'}}}",
+            "{queryParams: {Q: {exact: '1'}, r: {}}}",
             RouteMatch(
                 query=(HeaderMatch("Q", StringMatch(EXACT, "1")), HeaderMatch("r", PRESENT))
             ),
@@ -156,6 +161,16 @@ FAULTS: list[tuple[list[str], str, list[str]]] = [
         ["match: [{headers: {'a b': {exact: c}}}]", TO_B],
         'match[0].headers["a b"]',
         ["header's name"],
+    ),
+    (
+        ["match: [{headers: {a: {regex: '*'}}}]", TO_B],
+        "match[0].headers.a.regex",
+        ["{}, to ask for its presence"],
+    ),
+    (
+        ["match: [{queryParams: {a: {regex: '*'}}}]", TO_B],
+        "match[0].queryParams.a.regex",
+        ["{}, to ask for its presence"],
     ),
     (["match: [{port: 70000}]", TO_B], "match[0].port", ["0-65535"]),
     (["match: [{sourceNamespace: a_b}]", TO_B], "match[0].sourceNamespace", ["not a namespace"]),
